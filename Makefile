@@ -1,0 +1,54 @@
+# `make help` lists what there is. Every target sets up what it needs.
+.DEFAULT_GOAL := help
+SHELL := bash
+PYTHON := .venv/bin/python
+VEHICLES ?= 200
+
+.PHONY: help run serve psql test check lint format lock clean setup setup-dev
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: setup ## Everything with a simulated fleet, on http://127.0.0.1:8050 (VEHICLES=200)
+	@exec $(PYTHON) -m dashboard --simulate $(VEHICLES)
+
+serve: setup ## The same without the simulated fleet
+	@exec $(PYTHON) -m dashboard
+
+psql: setup ## A SQL prompt on the database in use
+	@exec $(PYTHON) -m db psql
+
+test: setup-dev ## Everything, against real PostgreSQL and a real browser
+	@tools/setup-browser.sh
+	@$(MAKE) --no-print-directory lint
+	$(PYTHON) -m pytest
+
+check: lint ## The fast part: lint, and the tests that are neither slow nor in a browser
+	$(PYTHON) -m pytest -m "not slow and not browser"
+
+lint: setup-dev ## ruff (format and rules), mypy strict, import contracts
+	$(PYTHON) -m ruff format --check --quiet
+	$(PYTHON) -m ruff check --quiet
+	$(PYTHON) -m mypy --no-error-summary
+	@said=$$(PYTHONPATH=. $(PYTHON) .venv/bin/lint-imports --no-logo 2>&1) || { echo "$$said"; exit 1; }
+
+format: setup-dev ## Format the code and repair what ruff can repair
+	$(PYTHON) -m ruff format
+	$(PYTHON) -m ruff check --fix
+
+# Universal: one lock for every system and every Python from 3.11 on. The dev set differs from the runtime set in urllib3 alone, which
+# the old selenium of dash[testing] holds back.
+LOCK := $(PYTHON) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate $(UPGRADE) pyproject.toml
+lock: setup-dev ## Resolve pyproject.toml into requirements*.txt (UPGRADE=--upgrade for newer versions)
+	$(LOCK) --output-file requirements.txt
+	$(LOCK) --extra dev --output-file requirements-dev.txt
+
+clean: ## Remove the environment and the caches; the data in .data stays
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+setup:
+	@tools/setup.sh runtime
+
+setup-dev:
+	@tools/setup.sh dev

@@ -1,0 +1,81 @@
+"""The HTTP contract as one Flask application, fenced off from the pages that share it."""
+
+import structlog
+from flask import Response, redirect, request
+from flask_openapi3 import Info, OpenAPI
+from pydantic import ValidationError
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Map
+
+from api import alerts, analytics, errors, fleet, mappings, operations, telemetry
+from api.errors import Problem
+from api.services import Services
+
+log = structlog.get_logger()
+
+_OURS = ("/v1", "/healthz", "/readyz", "/metrics", "/api")
+
+
+def create(services: Services) -> OpenAPI:
+    """The server that the dashboard is put upon. Nothing outside /v1, /api and the three operations routes is answered here."""
+    app = OpenAPI(
+        "voltledger",
+        info=Info(title="Voltledger", version="0.1.0", description="Where does the energy go between the grid and the battery of an electric fleet?"),
+        doc_prefix="/api",
+        doc_url="/openapi.json",
+        security_schemes={},
+        validation_error_callback=_invalid_parameters,
+        static_folder=None,
+    )
+    for room in (telemetry, analytics, fleet, mappings, alerts, operations):
+        room.register(app, services)
+    app.add_url_rule("/api", "api_ui", lambda: redirect("/api/swagger"))
+    app.add_url_rule("/api-json", "api_json", lambda: redirect("/api/openapi.json"))
+    app.register_error_handler(Problem, errors.response)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _unexpected)
+    _fence(app)
+    return app
+
+
+def _fence(app: OpenAPI) -> None:
+    """Dash answers every unknown GET with its page, also /v1/nope: what is not one of our routes is refused before it gets there."""
+    ours = Map([rule.empty() for rule in app.url_map.iter_rules() if rule.rule.startswith("/v1/")])
+
+    @app.before_request
+    def refuse_unknown() -> None:
+        if request.path == "/v1" or request.path.startswith("/v1/"):
+            ours.bind_to_environ(request.environ).match()
+
+    @app.after_request
+    def name_the_request(response: Response) -> Response:
+        if request.path.startswith(_OURS):
+            response.headers.setdefault("X-Request-Id", errors.request_id())
+        return response
+
+
+def _invalid_parameters(error: ValidationError) -> Response:
+    found = [
+        {"index": 0, "pointer": "/" + "/".join(str(part) for part in one["loc"]), "code": one["type"], "detail": one["msg"]}
+        for one in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    detail = "; ".join(f"{one['pointer']}: {one['detail']}" for one in found[:3])
+    return errors.response(Problem(422, "invalid_parameter", "Unprocessable Content", detail, **errors.faults(found)))
+
+
+def _http_error(error: HTTPException) -> Response:
+    if error.code is None or error.code < 400:
+        return error.get_response()  # type: ignore[return-value]  # a redirect
+    if not request.path.startswith(_OURS):
+        return Response(error.name, status=error.code, mimetype="text/plain")
+    kind = error.name.lower().replace(" ", "_")
+    response = errors.response(Problem(error.code, kind, error.name, error.description or error.name))
+    allow = getattr(error, "valid_methods", None)
+    if allow:
+        response.headers["Allow"] = ", ".join(sorted(allow))
+    return response
+
+
+def _unexpected(error: Exception) -> Response:
+    log.exception("unexpected", request_id=errors.request_id(), path=request.path, error=type(error).__name__)
+    return errors.response(Problem(500, "internal", "Internal Server Error", "something went wrong here; the request id finds it in the log"))

@@ -1,0 +1,204 @@
+"""Many requests, one commit: readings wait in a bounded queue, a committing thread takes what is there, and answers follow the commit."""
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+
+import psycopg
+import structlog
+from psycopg_pool import ConnectionPool, PoolTimeout, TooManyRequests
+
+from db import partitions
+from db.engine import Conn
+from db.ingest import Outcome, Reading, store
+from db.sides import METER, VEHICLE
+
+log = structlog.get_logger()
+
+# Worth trying again: connection lost, serialization, deadlock, shutting down, and what a distributed engine reports for any of them.
+_TRANSIENT = ("08", "40001", "40P01", "57P0", "XX000")
+_TRIES = 3
+
+
+class NotStored(Exception):
+    """Nothing is confirmed: `kind` says why, the message is for the device."""
+
+    def __init__(self, kind: str, detail: str) -> None:
+        super().__init__(detail)
+        self.kind = kind
+
+
+@dataclass(slots=True, eq=False)
+class Submission:
+    """One request's readings on their way; `outcomes` (vehicles', then meters') or `failure` is there once `done` is set."""
+
+    vehicles: list[Reading]
+    meters: list[Reading]
+    done: threading.Event = field(default_factory=threading.Event)
+    outcomes: list[Outcome] = field(default_factory=list)
+    failure: NotStored | None = None
+
+    @property
+    def size(self) -> int:
+        return len(self.vehicles) + len(self.meters)
+
+
+class Committer:
+    """The bounded queue and its committing threads. Threads start with the first submission, so that a fork before it does no harm."""
+
+    def __init__(
+        self,
+        pool: "ConnectionPool[Conn]",
+        threads: int,
+        queue_readings: int,
+        commit_readings: int,
+        old_days_per_hour: int,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._pool, self._threads = pool, threads
+        self._queue_readings, self._commit_readings, self._old_days_per_hour = queue_readings, commit_readings, old_days_per_hour
+        self._now = now
+        self._waiting: deque[Submission] = deque()
+        self._waiting_readings = 0
+        self._changed = threading.Condition()
+        self._closing = False
+        self._started: list[threading.Thread] = []
+        self._days: set[date] = set()
+        self.counts: Counter[str] = Counter()
+        self.last_commit_s = 0.0
+
+    @property
+    def waiting_readings(self) -> int:
+        """Readings in the queue now."""
+        return self._waiting_readings
+
+    def submit(self, vehicles: list[Reading], meters: list[Reading], wait_s: float) -> list[Outcome]:
+        """Wait until these readings are on disk; the outcome of each, vehicles' first. Raises NotStored."""
+        submission = Submission(vehicles, meters)
+        with self._changed:
+            self._admit(submission)
+            self._waiting.append(submission)
+            self._waiting_readings += submission.size
+            self._changed.notify()
+        if not submission.done.wait(wait_s):
+            raise NotStored("commit_timeout", f"the commit did not finish within {wait_s:g} s")
+        if submission.failure:
+            raise submission.failure
+        return submission.outcomes
+
+    def refuse_early(self) -> None:
+        """Raise NotStored where a body would be read and parsed for nothing."""
+        if self._closing:
+            raise NotStored("draining", "this server is stopping")
+        if self._waiting_readings >= self._queue_readings:
+            raise NotStored("overloaded", "too many readings wait for a commit")
+
+    def close(self, wait_s: float = 10.0) -> None:
+        """Commit what has been admitted, refuse the rest, end the threads."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        for thread in self._started:
+            thread.join(wait_s)
+
+    def _admit(self, submission: Submission) -> None:
+        self.refuse_early()
+        if self._waiting_readings + submission.size > self._queue_readings:
+            raise NotStored("overloaded", "too many readings wait for a commit")
+        if not self._started:
+            self._started = [threading.Thread(target=self._run, name=f"committer-{n}", daemon=True) for n in range(self._threads)]
+            for thread in self._started:
+                thread.start()
+
+    def _run(self) -> None:
+        while batch := self._take():
+            self._commit_all(batch)
+            for submission in batch:
+                submission.done.set()
+
+    def _take(self) -> list[Submission]:
+        """What waits, up to one commit's worth; empty when closing and nothing waits."""
+        with self._changed:
+            while not self._waiting and not self._closing:
+                self._changed.wait()
+            batch: list[Submission] = []
+            size = 0
+            while self._waiting and (not batch or size + self._waiting[0].size <= self._commit_readings):
+                batch.append(self._waiting.popleft())
+                size += batch[-1].size
+            self._waiting_readings -= size
+            return batch
+
+    def _commit_all(self, batch: list[Submission]) -> None:
+        """Together; where the database blames the data, each alone, so that one request cannot spoil its neighbours'."""
+        failure = self._commit(batch)
+        if failure is None:
+            return
+        if len(batch) > 1 and failure.kind in ("refused_by_database", "too_many_old_days"):
+            for submission in batch:
+                submission.failure = self._commit([submission])
+        else:
+            for submission in batch:
+                submission.failure = failure
+
+    def _commit(self, batch: list[Submission]) -> NotStored | None:
+        for attempt in range(_TRIES):
+            try:
+                started = time.monotonic()
+                self._write(batch)
+                self.last_commit_s = time.monotonic() - started
+                return None
+            except partitions.TooManyOldDays as error:
+                return NotStored("too_many_old_days", str(error))
+            except (PoolTimeout, TooManyRequests):
+                return NotStored("database_unavailable", "the database cannot be reached")
+            except psycopg.Error as error:
+                if not _transient(error) or attempt == _TRIES - 1:
+                    return self._gave_up(error)
+                self._days.clear()
+                time.sleep(0.02 * (attempt + 1))
+            except Exception as error:
+                log.exception("commit_failed", error=type(error).__name__)
+                return NotStored("internal", "the readings could not be written")
+        raise AssertionError("unreachable")
+
+    def _gave_up(self, error: psycopg.Error) -> NotStored:
+        log.warning("commit_failed", sqlstate=error.sqlstate, error=type(error).__name__)
+        if error.sqlstate in ("53100", "53200"):
+            return NotStored("storage_full", "the database is out of space")
+        if (error.sqlstate or "").startswith(("22", "23")):
+            return NotStored("refused_by_database", "the database refused the readings")
+        return NotStored("database_unavailable", "the database cannot be used")
+
+    def _write(self, batch: list[Submission]) -> None:
+        vehicles = [reading for submission in batch for reading in submission.vehicles]
+        meters = [reading for submission in batch for reading in submission.meters]
+        now = self._now()
+        self._ensure_days(vehicles, meters, now)
+        with self._pool.connection() as conn:
+            of_vehicles = iter(store(conn, VEHICLE, vehicles, now))
+            of_meters = iter(store(conn, METER, meters, now))
+            conn.commit()
+        for submission in batch:
+            submission.outcomes = [next(of_vehicles) for _ in submission.vehicles] + [next(of_meters) for _ in submission.meters]
+            self.counts.update(outcome.name for outcome in submission.outcomes)
+        self.counts["commits"] += 1
+
+    def _ensure_days(self, vehicles: list[Reading], meters: list[Reading], now: datetime) -> None:
+        days = partitions.days_of([r[1] for r in vehicles] + [r[1] for r in meters])
+        if days <= self._days:
+            return
+        with self._pool.connection() as conn:
+            self._days = partitions.existing(conn)
+            if not days <= self._days:
+                partitions.ensure(conn, days, now, self._old_days_per_hour)
+                conn.commit()
+                self._days |= days
+
+
+def _transient(error: psycopg.Error) -> bool:
+    # 23514 here means that a day's table is missing: forgetting which days exist and trying again makes it.
+    return error.sqlstate is None or error.sqlstate.startswith((*_TRANSIENT, "23514"))

@@ -1,0 +1,213 @@
+"""Vehicles and meters: how they are now, what they reported, what people say about them."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import available_timezones
+
+import orjson
+import psycopg
+from flask import Response
+from flask_openapi3 import OpenAPI, Tag
+
+from api.analytics import WINDOW, csv_line
+from api.errors import Problem, as_json
+from api.params import HistoryQuery, MeterBody, MeterPath, PageQuery, SiteBody, SitePath, VehicleBody, VehiclePath, sane
+from api.services import Services
+from charging.verdict import Summary
+from db.queries import devices, history, performance
+from db.queries.devices import MeterNow, VehicleNow
+from db.queries.history import MeterPoint, VehiclePoint
+
+_TAG = Tag(name="Fleet", description="Vehicles, meters and their history")
+VEHICLE_POINT = ("at", "kwhDeliveredDc", "soc", "batteryTemp", "readings")
+METER_POINT = ("at", "kwhConsumedAc", "voltage", "readings")
+
+
+def register(app: OpenAPI, services: Services) -> None:
+    """/v1/vehicles…, /v1/meters…, /v1/sites…"""
+    _register_vehicles(app, services)
+    _register_meters(app, services)
+    _register_descriptions(app, services)
+
+
+def _register_vehicles(app: OpenAPI, services: Services) -> None:
+    @app.get("/v1/vehicles", tags=[_TAG], summary="Vehicles as they are now")
+    def get_vehicles(query: PageQuery) -> Response:
+        now = services.now()
+        with services.connection() as conn:
+            found = devices.vehicles(conn, now, query.after, query.limit)
+            judged = performance.summaries(conn, now - WINDOW, now, [v.vehicle_id for v in found], services.thresholds)
+        body: list[dict[str, Any]] = [_vehicle(v, judged.get(v.vehicle_id)) for v in found]
+        return as_json({"vehicles": body, "next": found[-1].vehicle_id if len(found) == query.limit else None})
+
+    @app.get("/v1/vehicles/<vehicleId>", tags=[_TAG], summary="One vehicle as it is now")
+    def get_vehicle(path: VehiclePath) -> Response:
+        now = services.now()
+        with services.connection() as conn:
+            found = devices.vehicle(conn, path.vehicleId, now)
+            judged = performance.summaries(conn, now - WINDOW, now, [path.vehicleId], services.thresholds)
+        if found is None:
+            raise Problem(404, "vehicle_not_found", "Not Found", "Vehicle not found")
+        return as_json(_vehicle(found, judged.get(path.vehicleId)))
+
+    @app.get("/v1/vehicles/<vehicleId>/history", tags=[_TAG], summary="What a vehicle reported")
+    def get_vehicle_history(path: VehiclePath, query: HistoryQuery) -> Response:
+        return _history(services, "vehicleId", path.vehicleId, query)
+
+
+def _register_meters(app: OpenAPI, services: Services) -> None:
+    @app.get("/v1/meters", tags=[_TAG], summary="Meters as they are now")
+    def get_meters(query: PageQuery) -> Response:
+        with services.connection() as conn:
+            found = devices.meters(conn, query.after, query.limit)
+        return as_json({"meters": [_meter(m) for m in found], "next": found[-1].meter_id if len(found) == query.limit else None})
+
+    @app.get("/v1/meters/<meterId>", tags=[_TAG], summary="One meter as it is now")
+    def get_meter(path: MeterPath) -> Response:
+        with services.connection() as conn:
+            found = devices.meter(conn, path.meterId)
+        if found is None:
+            raise Problem(404, "meter_not_found", "Not Found", "Meter not found")
+        return as_json(_meter(found))
+
+    @app.get("/v1/meters/<meterId>/history", tags=[_TAG], summary="What a meter reported")
+    def get_meter_history(path: MeterPath, query: HistoryQuery) -> Response:
+        return _history(services, "meterId", path.meterId, query)
+
+
+def _register_descriptions(app: OpenAPI, services: Services) -> None:
+    @app.put("/v1/sites/<siteId>", tags=[_TAG], summary="Describe a site")
+    def put_site(path: SitePath, body: SiteBody) -> Response:
+        _paired(body.latitude, body.longitude)
+        if body.timeZone not in available_timezones():
+            raise Problem(422, "invalid_parameter", "Unprocessable Content", "timeZone is an IANA name like Europe/Berlin")
+        with services.connection() as conn:
+            new = devices.describe_site(conn, path.siteId, body.name, body.latitude, body.longitude, body.timeZone)
+        return as_json({"siteId": path.siteId, **body.model_dump()}, 201 if new else 200)
+
+    @app.put("/v1/vehicles/<vehicleId>", tags=[_TAG], summary="Describe a vehicle")
+    def put_vehicle(path: VehiclePath, body: VehicleBody) -> Response:
+        with _known_site(), services.connection() as conn:
+            new = devices.describe_vehicle(conn, path.vehicleId, body.name, body.model, body.siteId)
+        return as_json({"vehicleId": path.vehicleId, **body.model_dump()}, 201 if new else 200)
+
+    @app.put("/v1/meters/<meterId>", tags=[_TAG], summary="Describe a meter")
+    def put_meter(path: MeterPath, body: MeterBody) -> Response:
+        _paired(body.latitude, body.longitude)
+        with _known_site(), services.connection() as conn:
+            new = devices.describe_meter(conn, path.meterId, body.name, body.ratedKw, body.siteId, body.latitude, body.longitude)
+        return as_json({"meterId": path.meterId, **body.model_dump()}, 201 if new else 200)
+
+
+class _known_site:
+    """Turns the database's word that a site is unknown into ours."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, psycopg.errors.ForeignKeyViolation):
+            raise Problem(422, "unknown_site", "Unprocessable Content", "siteId names no site: describe it first with PUT /v1/sites/{siteId}") from None
+
+
+def _paired(latitude: float | None, longitude: float | None) -> None:
+    if (latitude is None) != (longitude is None):
+        raise Problem(422, "invalid_parameter", "Unprocessable Content", "latitude and longitude come together: give both or neither")
+
+
+def _z(at: datetime | None) -> str | None:
+    return None if at is None else at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _vehicle(v: VehicleNow, judged: Summary | None) -> dict[str, Any]:
+    return {
+        "vehicleId": v.vehicle_id,
+        "name": v.name,
+        "model": v.model,
+        "siteId": v.site_id,
+        "siteName": v.site_name,
+        "recordedAt": _z(v.recorded_at),
+        "receivedAt": _z(v.received_at),
+        "soc": v.soc_pct,
+        "powerKw": v.power_kw,
+        "batteryTemp": v.battery_temp_c,
+        "kwhDeliveredDc": v.kwh_delivered_dc,
+        "latitude": v.latitude,
+        "longitude": v.longitude,
+        "positionAt": _z(v.position_at),
+        "meterId": v.meter_id,
+        "efficiencyRatio": judged.ratio if judged else None,
+        "verdict": judged.verdict.value if judged else None,
+        "severity": judged.severity if judged else None,
+        "reason": judged.reason if judged else None,
+    }
+
+
+def _meter(m: MeterNow) -> dict[str, Any]:
+    return {
+        "meterId": m.meter_id,
+        "name": m.name,
+        "siteId": m.site_id,
+        "siteName": m.site_name,
+        "ratedKw": m.rated_kw,
+        "recordedAt": _z(m.recorded_at),
+        "receivedAt": _z(m.received_at),
+        "kwhConsumedAc": m.kwh_consumed_ac,
+        "powerKw": m.power_kw,
+        "voltage": m.voltage_v,
+        "latitude": m.latitude,
+        "longitude": m.longitude,
+    }
+
+
+def _history(services: Services, id_name: str, device_id: str, query: HistoryQuery) -> Response:
+    end = query.end or services.now()
+    start = query.start or (end - timedelta(hours=24) if sane(end) else end)
+    if not (sane(start) and sane(end)) or start >= end:
+        raise Problem(422, "invalid_parameter", "Unprocessable Content", "from lies before to, both in the years 2000 to 2199")
+    stream = history.stream_vehicle_points if id_name == "vehicleId" else history.stream_meter_points
+    points = _points(services, stream, device_id, start, end, query.bucket)
+    first = next(points, None)  # so that a database that is away is a 503 and not a broken stream
+    rows = _chained(first, points)
+    if query.format == "csv":
+        return _history_csv(id_name, device_id, rows)
+    head = {id_name: device_id, "bucket": query.bucket, "from": _z(start), "to": _z(end)}
+    return Response(_history_json(head, id_name, rows), mimetype="application/json")
+
+
+def _points(services: Services, stream: Any, device_id: str, start: datetime, end: datetime, bucket: str) -> Iterator[tuple[object, ...]]:
+    with services.connection() as conn:
+        for point in stream(conn, device_id, start, end, bucket):
+            yield _cells(point)
+
+
+def _cells(point: VehiclePoint | MeterPoint) -> tuple[object, ...]:
+    if isinstance(point, VehiclePoint):
+        return (_z(point.at), point.kwh_delivered_dc, point.soc_pct, point.battery_temp_c, point.readings)
+    return (_z(point.at), point.kwh_consumed_ac, point.voltage_v, point.readings)
+
+
+def _chained(first: tuple[object, ...] | None, rest: Iterator[tuple[object, ...]]) -> Iterator[tuple[object, ...]]:
+    if first is not None:
+        yield first
+        yield from rest
+
+
+def _history_json(head: dict[str, object], id_name: str, rows: Iterator[tuple[object, ...]]) -> Iterator[bytes]:
+    names = VEHICLE_POINT if id_name == "vehicleId" else METER_POINT
+    yield orjson.dumps(head)[:-1] + b',"points":['
+    for n, row in enumerate(rows):
+        yield (b"," if n else b"") + orjson.dumps(dict(zip(names, row, strict=True)))
+    yield b"]}"
+
+
+def _history_csv(id_name: str, device_id: str, rows: Iterator[tuple[object, ...]]) -> Response:
+    names = ("at_utc", "kwh_delivered_dc", "soc_pct", "battery_temp_c", "readings") if id_name == "vehicleId" else ("at_utc", "kwh_consumed_ac", "voltage_v", "readings")
+
+    def lines() -> Iterator[str]:
+        yield csv_line(list(names))
+        for row in rows:
+            yield csv_line(list(row))
+
+    name = f"{device_id.replace(':', '-')}.csv"
+    return Response(lines(), content_type="text/csv; charset=utf-8", headers={"Content-Disposition": f"attachment; filename={name}"})

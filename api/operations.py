@@ -1,0 +1,64 @@
+"""For those who run it: is the process alive, may it be sent traffic, what does it count."""
+
+from collections.abc import Iterator
+
+from flask import Response
+from flask_openapi3 import OpenAPI, Tag
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from api.committer import Committer, NotStored
+from api.errors import Problem, as_json
+from api.services import Services
+from db import partitions
+
+_TAG = Tag(name="Operations", description="Health and metrics")
+_FEWEST_DAYS_AHEAD = 3
+
+
+def register(app: OpenAPI, services: Services) -> None:
+    """/healthz, /readyz, /metrics"""
+    registry = CollectorRegistry()
+    registry.register(_Ingestion(services.committer))  # type: ignore[arg-type]  # a collector needs only collect()
+
+    @app.get("/healthz", tags=[_TAG], summary="The process is alive")
+    def get_healthz() -> Response:
+        return as_json({"status": "ok"})
+
+    @app.get("/readyz", tags=[_TAG], summary="Traffic is welcome")
+    def get_readyz() -> Response:
+        try:
+            services.committer.refuse_early()
+        except NotStored as refusal:
+            raise Problem(503, refusal.kind, "Not Ready", str(refusal), retry=True) from None
+        with services.connection() as conn:
+            ahead = partitions.days_ahead(conn, services.now())
+        if ahead == 0:
+            raise Problem(503, "partition_missing", "Not Ready", "tomorrow has no table yet", retry=True)
+        return as_json({"status": "ready", "daysAhead": ahead, "warnings": ["few days ahead have tables"] if ahead < _FEWEST_DAYS_AHEAD else []})
+
+    @app.get("/metrics", tags=[_TAG], summary="For Prometheus")
+    def get_metrics() -> Response:
+        return Response(generate_latest(registry), mimetype="text/plain")
+
+
+class _Ingestion:
+    """Reads the committer's own counts when asked, so that the hot path pays for no metric."""
+
+    def __init__(self, committer: Committer) -> None:
+        self._committer = committer
+
+    def collect(self) -> Iterator[Metric]:
+        counts = dict(self._committer.counts)
+        outcomes = CounterMetricFamily("voltledger_readings", "Readings by what became of them", labels=["outcome"])
+        rejects = CounterMetricFamily("voltledger_rejects", "Faults found in readings, by code", labels=["code"])
+        for name, value in sorted(counts.items()):
+            if name.startswith("rejected:"):
+                rejects.add_metric([name.removeprefix("rejected:")], value)
+            elif name != "commits":
+                outcomes.add_metric([name.lower()], value)
+        yield outcomes
+        yield rejects
+        yield CounterMetricFamily("voltledger_commits", "Transactions that wrote readings", value=counts.get("commits", 0))
+        yield GaugeMetricFamily("voltledger_queue_readings", "Readings that wait for a commit", value=self._committer.waiting_readings)
+        yield GaugeMetricFamily("voltledger_last_commit_seconds", "Duration of the last commit", value=self._committer.last_commit_s)

@@ -1,0 +1,104 @@
+"""Path and query parameters, described once for validation and for the specification."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import AwareDatetime, BaseModel, Field
+
+from api.schemas import ID_PATTERN
+
+_ID = ID_PATTERN.replace(r"\Z", "$")
+
+
+class VehiclePath(BaseModel):
+    """/{vehicleId}"""
+
+    vehicleId: str = Field(pattern=_ID)
+
+
+class MeterPath(BaseModel):
+    """/{meterId}"""
+
+    meterId: str = Field(pattern=_ID)
+
+
+class SitePath(BaseModel):
+    """/{siteId}"""
+
+    siteId: str = Field(pattern=_ID)
+
+
+class AtQuery(BaseModel):
+    """The window is the 24 hours (at − 24 h, at]."""
+
+    at: AwareDatetime | None = Field(None, description="End of the 24 hours, RFC 3339 with an offset; now if absent")
+
+
+class PerformanceQuery(AtQuery):
+    """And a format."""
+
+    format: Literal["json", "csv"] = "json"
+
+
+class PageQuery(BaseModel):
+    """A page of a list ordered by id."""
+
+    after: str = Field("", max_length=64, description="The last id of the page before")
+    limit: int = Field(1000, ge=1, le=10_000)
+
+
+class HistoryQuery(BaseModel):
+    """(from, to]; the last 24 hours where absent."""
+
+    start: AwareDatetime | None = Field(None, alias="from", description="Exclusive; 24 h before `to` if absent")
+    end: AwareDatetime | None = Field(None, alias="to", description="Inclusive; now if absent")
+    bucket: Literal["raw", "15m", "1h", "1d"] = "15m"
+    format: Literal["json", "csv"] = "json"
+
+
+class AlertsQuery(BaseModel):
+    """Which alerts."""
+
+    state: Literal["firing"] | None = None
+
+
+class MappingBody(BaseModel):
+    """From `from` on this meter, or none, feeds the vehicle."""
+
+    meterId: str | None = Field(pattern=_ID)
+    start: AwareDatetime | None = Field(None, alias="from", description="A vehicle's first mapping holds from always, a later one from now, where absent")
+
+
+class PositionBody(BaseModel):
+    """WGS 84 degrees; both or neither."""
+
+    latitude: float | None = Field(None, ge=-90, le=90)
+    longitude: float | None = Field(None, ge=-180, le=180)
+
+
+class SiteBody(PositionBody):
+    """A place with vehicles and chargers."""
+
+    name: str = Field(min_length=1, max_length=200)
+    timeZone: str = Field("UTC", max_length=64, description="IANA name")
+
+
+class VehicleBody(BaseModel):
+    """What people know about a vehicle."""
+
+    name: str | None = Field(None, min_length=1, max_length=200)
+    model: str | None = Field(None, min_length=1, max_length=200)
+    siteId: str | None = Field(None, pattern=_ID)
+
+
+class MeterBody(PositionBody):
+    """What people know about a meter."""
+
+    name: str | None = Field(None, min_length=1, max_length=200)
+    ratedKw: float | None = Field(None, ge=0.001, le=10_000)
+    siteId: str | None = Field(None, pattern=_ID)
+
+
+def sane(at: datetime) -> bool:
+    """Whether a window may end there: PostgreSQL and Python agree on these years, and a day before it exists."""
+    return 2000 <= at.year < 2200

@@ -1,0 +1,46 @@
+"""What the routes need, handed to them by the composition root."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+import psycopg
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from api.committer import Committer
+from api.errors import unavailable
+from charging.verdict import Thresholds
+from db.engine import Conn
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one request may bring: sizes in bytes and readings, times in seconds."""
+
+    body_bytes: int
+    inflated_bytes: int
+    batch_readings: int
+    clock_ahead_s: int
+    oldest_reading_days: int | None
+    commit_wait_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """`pool` is for reading; writing goes through the committer, but for the rare change of a description or a mapping."""
+
+    pool: "ConnectionPool[Conn]"
+    committer: Committer
+    limits: Limits
+    thresholds: Thresholds
+    now: Callable[[], datetime]
+
+    @contextmanager
+    def connection(self) -> Iterator[Conn]:
+        """A connection in a transaction that commits at the end. Raises Problem 503 where the database cannot be used."""
+        try:
+            with self.pool.connection() as conn:
+                yield conn
+        except (PoolTimeout, psycopg.OperationalError) as error:
+            raise unavailable("database_unavailable", "the database cannot be used") from error

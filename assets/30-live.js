@@ -1,0 +1,82 @@
+// The one picture of the fleet. One request per tick feeds the figures, the map, the table and the alerts, so that they always agree.
+(function () {
+  "use strict";
+  const { voltledger } = window;
+  const views = new Set();
+  const live = {
+    picture: null, // as last received
+    at: new Map(), // vehicle id → index into the columns
+    failing: false, // the last request did not bring a picture
+    inFlight: false,
+    ticks: [], // { bytes, ms } of the latest updates, for the bench
+  };
+  let etag = null;
+
+  /** Called with the picture now, if there is one, and whenever it changes. Returns the way out. */
+  live.watch = function (view) {
+    views.add(view);
+    if (live.picture || live.failing) view(live);
+    return () => views.delete(view);
+  };
+  live.show = () => views.forEach((view) => view(live));
+  live.stale = () => live.failing || Boolean(live.picture?.stale);
+
+  function accept(picture) {
+    live.picture = picture;
+    const ids = picture.vehicles.id;
+    if (ids.length !== live.at.size || ids.some((id, index) => live.at.get(id) !== index)) live.at = new Map(ids.map((id, index) => [id, index]));
+  }
+
+  async function ask() {
+    if (voltledger.first) {
+      const first = voltledger.first;
+      voltledger.first = null;
+      const answer = await first;
+      if (answer) return answer;
+    }
+    return window.fetch("/live/fleet", { cache: "no-store", credentials: "same-origin", headers: etag ? { "If-None-Match": etag } : {} });
+  }
+
+  async function receive(answer) {
+    if (answer.status === 304) return false;
+    if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
+    const text = await answer.text();
+    const started = performance.now();
+    accept(JSON.parse(text));
+    etag = answer.headers.get("ETag");
+    return started;
+  }
+
+  /** Ask once; never twice at a time. Resolves to whether anything on the screen may have changed. */
+  live.tick = async function () {
+    if (live.inFlight || document.hidden) return false;
+    live.inFlight = true;
+    const failed = live.failing;
+    try {
+      const started = await receive(await ask());
+      live.failing = false;
+      if (started === false && !failed) return false;
+      live.show();
+      if (started !== false) live.ticks = [...live.ticks.slice(-59), performance.now() - started];
+    } catch {
+      live.failing = true;
+      live.show();
+    } finally {
+      live.inFlight = false;
+    }
+    return true;
+  };
+
+  /** A vehicle's row of the picture as an object, or null. */
+  live.vehicle = function (id) {
+    const index = live.at.get(id);
+    if (index === undefined) return null;
+    return Object.fromEntries(Object.entries(live.picture.vehicles).map(([name, column]) => [name, column[index]]));
+  };
+  live.kind = (index) => voltledger.kinds.of(live.picture.vehicles.verdict[index], live.picture.vehicles.severity[index]);
+  live.now = () => (live.picture ? Date.parse(live.picture.asOf) / 1000 : Date.now() / 1000);
+
+  voltledger.live = live;
+  for (const event of ["voltledger:zone", "voltledger:scheme"]) window.addEventListener(event, () => live.picture && live.show());
+  document.addEventListener("visibilitychange", () => live.tick());
+})();

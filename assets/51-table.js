@@ -1,0 +1,105 @@
+// The table of vehicles: rows change by transaction, so that scroll, sort and selection stay where they are.
+(function () {
+  "use strict";
+  const { voltledger } = window;
+  const COLUMNS = ["id", "name", "site", "meterId", "soc", "powerKw", "batteryTemp", "recordedAt", "efficiency", "expectedLow", "expectedHigh", "acKwh", "dcKwh", "lossKwh", "silent", "charging"];
+  const NARROW = ["vehicle", "rank", "efficiency", "soc"];
+  const table = { api: null, rows: new Map() };
+
+  function rowOf(vehicles, i) {
+    const row = {};
+    for (const name of COLUMNS) row[name] = vehicles[name][i];
+    row.kind = voltledger.live.kind(i);
+    row.rank = voltledger.kinds.rank(row.kind);
+    return row;
+  }
+  function changed(row, vehicles, i) {
+    for (const name of COLUMNS) if (row[name] !== vehicles[name][i]) return true;
+    return row.kind !== voltledger.live.kind(i);
+  }
+
+  /** What is new, what changed and what went, since the last time. */
+  function difference({ vehicles }) {
+    const add = [], update = [], seen = new Set(vehicles.id);
+    vehicles.id.forEach((id, i) => {
+      const before = table.rows.get(id);
+      if (before && !changed(before, vehicles, i)) return;
+      const row = rowOf(vehicles, i);
+      (before ? update : add).push(row);
+      table.rows.set(id, row);
+    });
+    const remove = [...table.rows.keys()].filter((id) => !seen.has(id)).map((id) => table.rows.get(id));
+    remove.forEach((row) => table.rows.delete(row.id));
+    return { add, update, remove };
+  }
+
+  function narrow() {
+    const slim = table.api.getGridOption("context")?.slim, now = window.innerWidth < 700;
+    if (slim === now) return;
+    table.api.setGridOption("context", { slim: now });
+    const all = table.api.getColumns().map((column) => column.getColId());
+    table.api.setColumnsVisible(all.filter((id) => !NARROW.includes(id)), !now);
+  }
+
+  table.update = function () {
+    const { picture } = voltledger.live;
+    if (!table.api || !picture || table.api.isDestroyed()) return;
+    if (table.of !== picture) {
+      table.of = picture;
+      const { add, update, remove } = difference(picture);
+      if (add.length + update.length + remove.length) table.api.applyTransaction({ add, update, remove });
+      table.api.refreshCells({ columns: ["recordedAt"], force: true });
+    }
+    if (table.version !== voltledger.fleet.version) {
+      table.version = voltledger.fleet.version;
+      table.api.onFilterChanged();
+    }
+  };
+
+  table.mark = function (id) {
+    const node = id && table.api && !table.api.isDestroyed() ? table.api.getRowNode(id) : null;
+    if (!table.api || table.api.isDestroyed()) return;
+    if (node) { node.setSelected(true, true); table.api.ensureNodeVisible(node); } else table.api.deselectAll();
+  };
+
+  table.sortBy = (colId, sort) => table.api?.applyColumnState({ state: [{ colId, sort }], defaultState: { sort: null } });
+
+  /** Called when the page was drawn: takes hold of the grid. */
+  table.attach = async function () {
+    const api = await window.dash_ag_grid.getApiAsync("fleet-table");
+    Object.assign(table, { api, rows: new Map(), of: null, version: null });
+    api.setGridOption("isExternalFilterPresent", () => voltledger.fleet.active());
+    api.setGridOption("doesExternalFilterPass", (node) => Boolean(voltledger.fleet.shown[voltledger.live.at.get(node.data.id)]));
+    api.addEventListener("rowClicked", ({ data }) => voltledger.fleet.select(data.id));
+    narrow();
+    table.update();
+    table.mark(voltledger.fleet.selected);
+  };
+  window.addEventListener("resize", () => table.api && !table.api.isDestroyed() && narrow());
+
+  /** Text that a spreadsheet would run is made plain text. */
+  const harmless = (value) => (typeof value === "string" && /^[=+\-@\t\r]/.test(value) ? `'${value}` : value ?? "");
+  table.download = () => table.api?.exportDataAsCsv({
+    fileName: "voltledger-vehicles.csv",
+    allColumns: true,
+    processCellCallback: ({ column, node }) => harmless({ vehicle: node.data.id, rank: node.data.kind }[column.getColId()] ?? node.data[column.getColId()]),
+  });
+  voltledger.table = table;
+
+  // ---- cells ----
+  const { createElement: e } = window.React;
+  const cells = (window.dashAgGridComponentFunctions = window.dashAgGridComponentFunctions || {});
+  const unit = (value, text, absent) => (absent ? e("span", { className: "is-none" }, "–") : e("span", { className: "quantity" }, value, e("span", { className: "unit" }, ` ${text}`)));
+  const { format } = voltledger;
+
+  cells.VehicleCell = ({ data }) =>
+    e("a", { href: voltledger.parts.vehicleHref(data.id), "data-nav": "", className: "cell-vehicle" }, data.name || data.id, data.name && data.name !== data.id ? e("span", { className: "cell-under" }, data.id) : null);
+  cells.KindCell = ({ data }) =>
+    e("span", { className: "verdict" }, e("span", { className: `glyph glyph-${voltledger.kinds.shape(data.kind)} kind-${data.kind}`, "aria-hidden": true }), voltledger.kinds.label(data.kind));
+  cells.PercentCell = ({ value, colDef }) => unit(format.number(value === null ? null : value * (colDef.cellRendererParams?.times ?? 1), colDef.cellRendererParams?.digits ?? 0), "%", value === null);
+  cells.BandCell = ({ data }) => unit(format.band(data.expectedLow, data.expectedHigh).replace(" %", ""), "%", data.expectedLow === null);
+  cells.AmountCell = ({ value, colDef }) => unit(format.amount(value), colDef.cellRendererParams.unit, value === null);
+  cells.AgeCell = ({ data }) =>
+    data.recordedAt === null ? e("span", { className: "is-none" }, "never") : e("span", { className: data.silent ? "is-silent" : null, title: format.moment(data.recordedAt * 1000) }, `${format.age(voltledger.live.now() - data.recordedAt)} ago`);
+  cells.StateCell = ({ data }) => e("span", { className: "is-muted" }, data.silent ? "Silent" : data.charging ? "Charging" : "Idle");
+})();

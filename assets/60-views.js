@@ -1,0 +1,271 @@
+// The views of the picture that are plain text: header, figures, legend, alerts, side panel. Elements are kept and only their text changes.
+(function () {
+  "use strict";
+  const { voltledger } = window;
+  const { h, parts, format, live } = voltledger;
+  const byId = (id) => document.getElementById(id);
+  const views = {};
+
+  function text(element, value) {
+    if (element && element.textContent !== value) element.textContent = value;
+  }
+
+  /** One child per item, in order; a child is kept as long as its key is there, so that focus and open details stay. */
+  function keyed(parent, items, key, make, fill) {
+    const before = new Map([...parent.children].map((child) => [child.dataset.key, child]));
+    const after = items.map((item) => {
+      const child = before.get(key(item)) ?? make(item);
+      child.dataset.key = key(item);
+      fill(child, item);
+      return child;
+    });
+    if (after.length !== parent.children.length || after.some((child, i) => parent.children[i] !== child)) parent.replaceChildren(...after);
+  }
+
+  // ---- header ----
+  function header() {
+    const state = byId("live-state");
+    if (!state) return;
+    const { picture } = live, stale = live.stale();
+    state.className = `live-state ${stale ? "is-stale" : picture ? "is-live" : "is-waiting"}`;
+    const at = picture ? `${format.clock(picture.asOf)} ${format.zoneName(picture.asOf)}` : "";
+    text(state.querySelector(".live-word"), stale ? "Stale" : picture ? "Live" : "Connecting");
+    text(state.querySelector(".live-time"), picture ? `as of ${at}` : "");
+    const banner = byId("stale-banner");
+    banner.hidden = !stale;
+    text(banner.querySelector("span"), picture ? `Database unreachable. Data as of ${format.clock(picture.asOf, false)} ${format.zoneName(picture.asOf)}.` : "Database unreachable. Nothing to show yet.");
+    const badge = byId("nav-alerts-count");
+    badge.hidden = !picture?.figures.alerts;
+    text(badge, String(picture?.figures.alerts ?? ""));
+  }
+
+  // ---- figures ----
+  const WORDS = { not_charging: "not charging", insufficient_data: "too little evidence", unmapped: "no meter", suspect_measurement: "suspect measurement", charged_elsewhere: "charged elsewhere", shared_meter: "on a shared meter", conditioning: "conditioning" };
+  function leftOut(reasons) {
+    const entries = Object.entries(reasons ?? {}).sort((a, b) => b[1] - a[1]);
+    const total = entries.reduce((sum, [, n]) => sum + n, 0);
+    return total ? `${format.number(total)} left out: ${entries.map(([why, n]) => `${format.number(n)} ${WORDS[why] ?? why}`).join(", ")}` : "none left out";
+  }
+  const FIGURES = {
+    reporting: (f) => format.number(f.reporting),
+    reportingOf: (f) => `of ${format.number(f.vehicles)} vehicles`,
+    meters: (f) => `${format.number(f.metersReporting)} of ${format.number(f.meters)} meters`,
+    silent: (f) => format.number(f.silent),
+    charging: (f) => format.number(f.charging),
+    chargingKw: (f) => `${format.amount(f.chargingKw)} kW into batteries`,
+    efficiency: (f) => (format.absent(f.efficiency) ? format.NONE : format.number(f.efficiency * 100, 1)),
+    band: (f) => (format.absent(f.expectedLow) ? "no expectation yet" : `expected ${format.band(f.expectedLow, f.expectedHigh)}`),
+    counted: (f) => `${format.number(f.counted)} of ${format.number(f.vehicles)} vehicles counted`,
+    leftOut: (f) => leftOut(f.leftOut),
+    lossKwh: (f) => format.amount(f.lossKwh),
+    lossCost: (f) => `${format.money(f.lossCost, f.currency)} · ${format.amount(f.lossCo2Kg)} kg CO₂`,
+    lossOf: (f) => `of ${format.amount(f.acKwh)} kWh from the grid`,
+    alerts: (f) => format.number(f.alerts),
+    critical: (f) => (f.alerts ? `${format.number(f.critical)} critical, ${format.number(f.alerts - f.critical)} warning` : "nothing needs anyone"),
+    asOf: (_, p) => `at ${format.clock(p.asOf)}`,
+    window: (_, p) => `24 h to ${format.clock(p.windowTo, false)}`,
+  };
+  function figures({ figures: values, ...picture }) {
+    for (const element of document.querySelectorAll("[data-figure]")) {
+      text(element, FIGURES[element.dataset.figure](values, picture));
+      if (element.dataset.figure === "leftOut") element.title = element.textContent;
+    }
+    for (const card of document.querySelectorAll("[data-attention]")) card.classList.toggle("needs-attention", values[card.dataset.attention] > 0);
+    for (const scale of document.querySelectorAll("#fleet-scale")) views.scale(scale, values.efficiency, values.expectedLow, values.expectedHigh);
+  }
+
+  /** The little ruler from 60 to 100 %: the expected band and where the value stands. */
+  const FROM = 0.6, TO = 1;
+  const along = (ratio) => `${Math.min(100, Math.max(0, ((ratio - FROM) / (TO - FROM)) * 100))}%`;
+  views.scale = function (scale, ratio, low, high) {
+    const [band, mark] = scale.children;
+    band.hidden = format.absent(low) || format.absent(high);
+    mark.hidden = format.absent(ratio);
+    if (!band.hidden) { band.style.left = along(low); band.style.right = `calc(100% - ${along(high)})`; }
+    if (!mark.hidden) mark.style.left = along(ratio);
+  };
+  const newScale = () => h("span", { class: "scale", "aria-hidden": "true" }, h("span", { class: "scale-band" }), h("span", { class: "scale-mark" }));
+
+  // ---- legend: also the quickest filter ----
+  function legend(picture) {
+    const box = byId("map-legend");
+    if (!box) return;
+    const counts = new Map();
+    picture.vehicles.id.forEach((_, i) => { const kind = live.kind(i); counts.set(kind, (counts.get(kind) ?? 0) + 1); });
+    const chosen = voltledger.fleet.filter.verdict;
+    keyed(box, voltledger.kinds.all.filter(({ kind }) => counts.has(kind) || chosen.includes(kind)), ({ kind }) => kind,
+      ({ kind, label }) => h("button", { type: "button", class: "legend-item", onclick: () => toggleKind(kind) }, parts.glyph(kind), h("span", {}, label), h("b", {})),
+      (item, { kind }) => { text(item.lastChild, format.number(counts.get(kind) ?? 0)); item.setAttribute("aria-pressed", String(chosen.includes(kind))); });
+  }
+  function toggleKind(kind) {
+    const chosen = voltledger.fleet.filter.verdict;
+    window.dash_clientside.set_props("fleet-verdict", { value: chosen.includes(kind) ? chosen.filter((one) => one !== kind) : [...chosen, kind] });
+  }
+
+  // ---- alerts ----
+  const alertKind = (alert) => (alert.severity === "critical" ? "critical" : "low");
+  const worstFirst = (alerts) => [...alerts].sort((a, b) => voltledger.kinds.rank(alertKind(a)) - voltledger.kinds.rank(alertKind(b)) || short(a) - short(b));
+  /** How far below its band, as a ratio (negative). */
+  const short = (alert) => alert.efficiency - (alert.expectedLow ?? 0.85);
+  const points = (alert) => `${format.number(Math.abs(short(alert)) * 100, 1)} points ${format.absent(alert.expectedLow) ? "below the threshold" : "below"}`;
+
+  function alertList(picture) {
+    const list = byId("alert-list");
+    if (!list) return;
+    const worst = worstFirst(picture.alerts).slice(0, 50);
+    keyed(list, worst, (a) => a.vehicleId,
+      (a) => h("li", {}, h("button", { type: "button", class: "alert-row", onclick: () => voltledger.fleet.select(a.vehicleId) }, parts.glyph(alertKind(a)), h("span", { class: "alert-who" }, h("b", {}), h("small", {})), h("span", { class: "alert-much" }, h("b", {}), h("small", {})))),
+      (row, a) => {
+        const [glyph, who, much] = row.firstChild.children;
+        glyph.className = parts.glyph(alertKind(a)).className;
+        text(who.children[0], a.name || a.vehicleId);
+        text(who.children[1], [a.site, a.meterId].filter(Boolean).join(" · "));
+        text(much.children[0], format.percent(a.efficiency));
+        text(much.children[1], points(a));
+      });
+    byId("alert-none").hidden = worst.length > 0;
+    text(byId("alert-count"), worst.length ? String(picture.alerts.length) : "");
+  }
+
+  function fact(name, value, unit) {
+    return [h("dt", {}, name), h("dd", {}, unit ? parts.quantity(value, unit) : value)];
+  }
+  function evidence(a) {
+    const window = `${format.moment(a.windowFrom)} to ${format.moment(a.windowTo)} ${format.zoneName(a.windowTo)}`;
+    return [
+      fact("From the grid (AC)", format.number(a.acKwh, 3), "kWh"), fact("Into the battery (DC)", format.number(a.dcKwh, 3), "kWh"),
+      fact("Lost", format.number(a.lossKwh, 3), "kWh"), fact("Efficiency", `${format.number(a.efficiency * 100, 1)} ± ${format.absent(a.uncertainty) ? "?" : format.number(a.uncertainty * 100, 1)}`, "%"),
+      fact("Expected", format.absent(a.expectedLow) ? "plain thresholds" : format.band(a.expectedLow, a.expectedHigh).replace(" %", ""), format.absent(a.expectedLow) ? null : "%"),
+      fact("Vehicle readings received", format.absent(a.coverageVehicle) ? format.NONE : format.number(a.coverageVehicle * 100, 0), "%"),
+      fact("Meter readings received", format.absent(a.coverageMeter) ? format.NONE : format.number(a.coverageMeter * 100, 0), "%"), fact("Window", window),
+    ].flat();
+  }
+
+  function alertCard(a) {
+    return h("article", { class: "alert-card card" },
+      h("details", {},
+        h("summary", {}, parts.glyph(alertKind(a)), h("span", { class: "alert-who" }, h("b", {}), h("small", {})), h("span", { class: "alert-scale" }, newScale(), h("small", {})),
+          h("span", { class: "alert-much" }, h("b", {}), h("small", {})), h("span", { class: "alert-lost" }, h("b", {}), h("small", {}, "lost in 24 h")), h("span", { class: "chevron", "aria-hidden": "true" })),
+        h("div", { class: "alert-body" }, h("p", { class: "reason" }), h("div", { class: "alert-columns" }, h("dl", { class: "facts" }), h("div", { class: "checks" })))));
+  }
+  function checks(a) {
+    const steps = [
+      `Charge ${a.name || a.vehicleId} at another charger. Low there too points to the vehicle's on-board charger; normal there points to ${a.meterId ?? "this charger"} or its cable.`,
+      "See whether other vehicles are low at this charger.",
+      "A loss that grows with power points to resistance: plug, cable, contacts. Feel for warmth.",
+      "A loss that is the same at any power points to something that keeps drawing: heating, electronics, another load on the meter.",
+    ];
+    return [h("h4", {}, "What to check"), h("ol", {}, steps.map((step) => h("li", {}, step))), h("a", { class: "button", href: parts.vehicleHref(a.vehicleId), "data-nav": "" }, "Open the vehicle")];
+  }
+  function fillCard(card, a) {
+    const summary = card.querySelector("summary"), [glyph, who, scale, much, lost] = summary.children;
+    card.classList.toggle("is-critical", a.severity === "critical");
+    glyph.className = parts.glyph(alertKind(a)).className;
+    text(who.children[0], a.name || a.vehicleId);
+    text(who.children[1], [a.site, a.meterId ? `meter ${a.meterId}` : null].filter(Boolean).join(" · "));
+    views.scale(scale.children[0], a.efficiency, a.expectedLow, a.expectedHigh);
+    text(scale.children[1], format.absent(a.expectedLow) ? "plain threshold" : `expected ${format.band(a.expectedLow, a.expectedHigh)}`);
+    text(much.children[0], format.percent(a.efficiency));
+    text(much.children[1], points(a));
+    text(lost.children[0], `${format.amount(a.lossKwh)} kWh`);
+    text(card.querySelector(".reason"), a.reason);
+    card.querySelector(".facts").replaceChildren(...evidence(a));
+    const list = card.querySelector(".checks");
+    if (!list.children.length) list.replaceChildren(...checks(a));
+  }
+
+  function alertsPage(picture) {
+    const page = byId("alerts-page");
+    if (!page) return;
+    for (const severity of ["critical", "warning"]) {
+      const mine = worstFirst(picture.alerts).filter((a) => a.severity === severity);
+      byId(`alerts-${severity}`).hidden = !mine.length;
+      text(byId(`alerts-${severity}-count`), String(mine.length));
+      keyed(byId(`alerts-${severity}-list`), mine, (a) => a.vehicleId, alertCard, fillCard);
+    }
+    page.dataset.state = picture.alerts.length ? "ready" : picture.figures.vehicles ? "calm" : "empty";
+    const first = new URLSearchParams(window.location.search).get("vehicle");
+    if (first && page.dataset.opened !== first) openAlert(page, first);
+  }
+  function openAlert(page, id) {
+    const card = [...page.querySelectorAll(".alert-card")].find((one) => one.dataset.key === id);
+    if (!card) return;
+    page.dataset.opened = id;
+    card.querySelector("details").open = true;
+    card.scrollIntoView({ block: "center" });
+  }
+
+  // ---- side panel ----
+  function panelFacts(v) {
+    const none = (value, shown) => (format.absent(value) ? format.NONE : shown);
+    return [
+      fact("State of charge", none(v.soc, format.number(v.soc, 0)), "%"), fact("Power", none(v.powerKw, format.amount(v.powerKw)), "kW"),
+      fact("Battery", none(v.batteryTemp, format.number(v.batteryTemp, 1)), "°C"), fact("Meter", v.meterId || "none assigned"),
+      fact("From the grid, 24 h", format.amount(v.acKwh), "kWh"), fact("Into the battery, 24 h", format.amount(v.dcKwh), "kWh"),
+    ].flat();
+  }
+  views.panel = function () {
+    const panel = byId("vehicle-panel");
+    if (!panel) return;
+    const v = voltledger.fleet.selected && live.picture ? live.vehicle(voltledger.fleet.selected) : null;
+    panel.hidden = !v;
+    byId("alert-panel").hidden = Boolean(v);
+    if (!v) return;
+    const kind = voltledger.kinds.of(v.verdict, v.severity);
+    byId("panel-glyph").className = parts.glyph(kind).className;
+    text(byId("panel-name"), v.name || v.id);
+    text(byId("panel-under"), [v.name && v.name !== v.id ? v.id : null, v.site].filter(Boolean).join(" · "));
+    text(byId("panel-verdict"), voltledger.kinds.label(kind));
+    text(byId("panel-efficiency"), format.percent(v.efficiency));
+    text(byId("panel-band"), format.absent(v.expectedLow) ? "24 h" : `24 h, expected ${format.band(v.expectedLow, v.expectedHigh)}`);
+    text(byId("panel-age"), format.absent(v.recordedAt) ? "Never reported" : `Last reading ${format.age(live.now() - v.recordedAt)} ago`);
+    byId("panel-facts").replaceChildren(...panelFacts(v));
+    byId("panel-open").setAttribute("href", parts.vehicleHref(v.id));
+  };
+
+  // ---- vehicles without a position ----
+  function unplaced({ vehicles }) {
+    const box = byId("unplaced");
+    if (!box) return;
+    const ids = vehicles.id.filter((_, i) => vehicles.lat[i] === null);
+    box.hidden = !ids.length;
+    text(box.querySelector("summary"), `${format.number(ids.length)} ${ids.length === 1 ? "vehicle has" : "vehicles have"} no position and ${ids.length === 1 ? "is" : "are"} not on the map`);
+    keyed(box.querySelector("ul"), ids.slice(0, 200), (id) => id, (id) => h("li", {}, h("a", { href: parts.vehicleHref(id), "data-nav": "" }, live.vehicle(id).name || id)), () => {});
+  }
+
+  function shownCount() {
+    const { fleet } = voltledger, total = live.picture.vehicles.id.length;
+    text(byId("fleet-count"), fleet.active() ? `${format.number(fleet.count)} of ${format.number(total)} vehicles` : `${format.number(total)} vehicles`);
+    const clear = byId("fleet-clear");
+    if (clear) clear.hidden = !fleet.active();
+  }
+
+  /** Everything on the fleet page that follows picture, filter or selection. */
+  views.fleet = function () {
+    const page = byId("fleet-page");
+    if (!page || !live.picture) return;
+    page.dataset.state = live.picture.vehicles.id.length ? "ready" : "empty";
+    shownCount();
+    legend(live.picture);
+    alertList(live.picture);
+    unplaced(live.picture);
+    views.panel();
+    voltledger.table.update();
+    voltledger.fleetMap.update();
+  };
+
+  views.all = function () {
+    header();
+    for (const origin of document.querySelectorAll("[data-origin]")) text(origin, window.location.origin);
+    if (!live.picture) {
+      for (const page of document.querySelectorAll("[data-state=loading]")) if (live.failing) page.dataset.state = "away";
+      return;
+    }
+    for (const page of document.querySelectorAll("[data-state=away]")) page.dataset.state = "loading";
+    figures(live.picture);
+    alertsPage(live.picture);
+  };
+
+  voltledger.views = views;
+  live.watch(views.all);
+})();

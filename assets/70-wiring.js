@@ -1,0 +1,119 @@
+// Where Dash calls us: the functions behind the clientside callbacks, and the links that change page without loading it anew.
+(function () {
+  "use strict";
+  const { voltledger } = window;
+  const clientside = (window.dash_clientside = window.dash_clientside || {});
+  const { no_update: same } = clientside;
+
+  voltledger.go = function (href) {
+    window.history.pushState({}, "", href);
+    window.dispatchEvent(new CustomEvent("_dashprivate_pushstate", {}));
+    window.scrollTo(0, 0);
+  };
+
+  function follow(event) {
+    const link = event.target.closest?.("a[data-nav], a[data-filter]");
+    if (!link || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+    event.preventDefault();
+    const url = new URL(link.href);
+    if (link.dataset.filter !== undefined && url.pathname === "/" && window.location.pathname === "/") return filterHere(url);
+    voltledger.go(url.pathname + url.search);
+  }
+  function filterHere(url) {
+    voltledger.fleet.fill(voltledger.fleet.fromQuery(url.search));
+    const sort = url.searchParams.get("sort");
+    if (sort) voltledger.table.sortBy(sort, "desc");
+    document.getElementById("fleet-list")?.scrollIntoView({ behavior: "smooth", block: "nearest" });
+  }
+  document.addEventListener("click", follow);
+  document.addEventListener("keydown", (event) => event.key === "Escape" && voltledger.fleet.selected && window.location.pathname === "/" && voltledger.fleet.select(null));
+
+  function copy(event) {
+    const button = event.target.closest?.("[data-copy]");
+    if (!button) return;
+    const source = document.getElementById(button.dataset.copy);
+    navigator.clipboard?.writeText(source.textContent).then(() => { button.textContent = "Copied"; setTimeout(() => { button.textContent = "Copy"; }, 1500); });
+  }
+  document.addEventListener("click", copy);
+
+  clientside.voltledger = {
+    /** The one clock of every page. */
+    async tick() {
+      await voltledger.live.tick();
+      return same;
+    },
+    /** A page was drawn: mark it in the navigation and fill it. */
+    navigated(pathname) {
+      for (const link of document.querySelectorAll("[data-page]")) {
+        const here = link.dataset.page === "/" ? pathname === "/" || pathname.startsWith("/vehicles/") : pathname.startsWith(link.dataset.page);
+        if (here) link.setAttribute("aria-current", "page"); else link.removeAttribute("aria-current");
+      }
+      voltledger.views.all();
+      return same;
+    },
+    mounted() {
+      voltledger.views.all();
+      return same;
+    },
+    fleetMounted(_, selected) {
+      voltledger.hookMaps();
+      Object.assign(voltledger.fleet, { fresh: true, selected: selected || null });
+      voltledger.table.attach();
+      const sort = new URLSearchParams(window.location.search).get("sort");
+      if (sort) window.dash_ag_grid.getApiAsync("fleet-table").then(() => voltledger.table.sortBy(sort, "desc"));
+      voltledger.live.show();
+      return same;
+    },
+    filtered(q, verdict, site, state) {
+      voltledger.fleet.setFilter({ q: q ?? "", verdict: verdict ?? [], site: site ?? [], state: state || null });
+      return same;
+    },
+    cleared(clicks) {
+      if (clicks) voltledger.fleet.fill({});
+      return same;
+    },
+    closed(clicks) {
+      if (clicks) voltledger.fleet.select(null);
+      return same;
+    },
+    downloaded(clicks) {
+      if (clicks) voltledger.table.download();
+      return same;
+    },
+    chosenScheme(value) {
+      if (value && value !== voltledger.scheme.choice()) voltledger.scheme.choose(value);
+      return same;
+    },
+    chosenZone(value) {
+      if (value && value !== voltledger.zone.choice()) voltledger.zone.choose(value);
+      return same;
+    },
+    /** Tells the server-drawn parts how this viewer sees the page, and the controls what was remembered. */
+    viewer() {
+      const { set_props: set } = clientside;
+      const tell = () => {
+        set("viewer", { data: { zone: voltledger.zone.name(), scheme: voltledger.scheme.shown() } });
+        set("mantine", { forceColorScheme: voltledger.scheme.shown() });
+      };
+      window.addEventListener("voltledger:scheme", tell);
+      window.addEventListener("voltledger:zone", tell);
+      set("scheme-choice", { value: voltledger.scheme.choice() });
+      set("zone-choice", { value: voltledger.zone.choice() });
+      tell();
+      return same;
+    },
+    /** When this vehicle last reported, as far as the picture knows: changes once per reading, and the page is drawn anew with it. */
+    beat(_, vehicleId, before) {
+      const index = voltledger.live.at.get(vehicleId);
+      const beat = index === undefined ? null : voltledger.live.picture.vehicles.recordedAt[index];
+      return beat === before ? same : beat;
+    },
+    /** The range in the address, so that the page can be sent to a colleague. */
+    ranged(range) {
+      const url = new URL(window.location.href);
+      if (range === "24h") url.searchParams.delete("range"); else url.searchParams.set("range", range);
+      if (window.location.pathname.startsWith("/vehicles/")) window.history.replaceState(window.history.state, "", url.pathname + url.search);
+      return same;
+    },
+  };
+})();

@@ -1,0 +1,1 @@
+"""The rules of charging efficiency in plain Python: no I/O, no clock, no framework."""

@@ -1,0 +1,48 @@
+"""The fleet's figures: only vehicles whose efficiency is known count, and it is said how many do not and why."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from charging.band import default_band
+from charging.verdict import Summary, Verdict
+
+COUNTED = (Verdict.OK, Verdict.LOW)
+
+
+@dataclass(frozen=True, slots=True)
+class FleetSummary:
+    """Energies in kWh of the counted vehicles; `efficiency` and the band are ratios, None where nothing counts. `left_out`: verdict → vehicles."""
+
+    counted: int
+    left_out: dict[str, int]
+    ac_kwh: float
+    dc_kwh: float
+    efficiency: float | None
+    expected_low: float | None
+    expected_high: float | None
+
+    @property
+    def loss_kwh(self) -> float:
+        """AC − DC of the counted vehicles."""
+        return self.ac_kwh - self.dc_kwh
+
+
+def total(summaries: Iterable[Summary]) -> FleetSummary:
+    """Sum what counts. The sums run over integers, so their order does not matter."""
+    everyone = list(summaries)
+    counted = [s for s in everyone if s.verdict in COUNTED]
+    ac = sum(s.evidence.ac.energy_milliwh for s in counted)
+    dc = sum(s.evidence.dc.energy_milliwh for s in counted)
+    known = [s for s in counted if s.evidence.charging_s]
+    known_ac_kwh = sum(s.evidence.ac.energy_milliwh for s in known) / 1e6
+    band = default_band(known_ac_kwh, sum(s.evidence.charging_s or 0 for s in known) / 3600) if known_ac_kwh else None
+    return FleetSummary(
+        counted=len(counted),
+        left_out=dict(Counter(str(s.verdict) for s in everyone if s.verdict not in COUNTED)),
+        ac_kwh=ac / 1e6,
+        dc_kwh=dc / 1e6,
+        efficiency=dc / ac if ac else None,
+        expected_low=band.low if band else None,
+        expected_high=band.high if band else None,
+    )

@@ -1,0 +1,310 @@
+"""What may be said about an efficiency, and why: the first rule that holds, in words a technician can act on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+from charging.band import Band, default_band
+from charging.evidence import Evidence, Stream, together
+from charging.units import MILLIWH_PER_KWH, to_kwh
+
+ENOUGH_COVERAGE = 0.8
+ENOUGH_AC_MILLIWH = MILLIWH_PER_KWH
+MOST_UNCERTAINTY = 0.06
+METER_UNCERTAINTY = 0.01
+IMPOSSIBLE_RATIO = 1.02
+STUCK_S = 30 * 60
+STUCK_AC_MILLIWH = MILLIWH_PER_KWH
+CRITICAL_BELOW_LOW = 0.10
+
+
+class Verdict(StrEnum):
+    """In the order in which they are tried."""
+
+    UNMAPPED = "unmapped"
+    NOT_CHARGING = "not_charging"
+    CHARGED_ELSEWHERE = "charged_elsewhere"
+    INSUFFICIENT_DATA = "insufficient_data"
+    SHARED_METER = "shared_meter"
+    SUSPECT_MEASUREMENT = "suspect_measurement"
+    CONDITIONING = "conditioning"
+    LOW = "low"
+    OK = "ok"
+
+
+Severity = Literal["warning", "critical"]
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """What low means: below the expected band, or below plain thresholds (ratios)."""
+
+    use: Literal["band", "plain"] = "band"
+    plain_low: float = 0.85
+    plain_critical: float = 0.75
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A window of one vehicle with its judgement: energies in kWh, ratios and coverages 0…1, temperature in °C.
+
+    `ratio`, `loss_kwh` and `uncertainty` are None where no energy came from the grid; the expected band is None where
+    no charging hours are known or plain thresholds are chosen. On a shared meter `ratio` is the group's.
+    """
+
+    evidence: Evidence = field(repr=False)
+    ac_kwh: float
+    dc_kwh: float
+    ratio: float | None
+    loss_kwh: float | None
+    uncertainty: float | None
+    expected_low: float | None
+    expected_high: float | None
+    coverage_vehicle: float | None
+    coverage_meter: float | None
+    vehicle_readings: int
+    meter_readings: int
+    meter_ids: tuple[str, ...]
+    avg_battery_temp_c: float | None
+    verdict: Verdict
+    severity: Severity | None
+    reason: str
+
+
+def uncertainty(dc: Stream, ac: Stream) -> float | None:
+    """(AC step + DC step) ÷ AC, plus 1 % for the meters; None without AC."""
+    if ac.energy_milliwh <= 0:
+        return None
+    return (ac.step_milliwh + dc.step_milliwh) / ac.energy_milliwh + METER_UNCERTAINTY
+
+
+def summarise(evidence: Evidence, thresholds: Thresholds = Thresholds(), group: list[Evidence] | None = None) -> Summary:
+    """Judge one vehicle's window. `group`: the evidence of every vehicle on its shared meter, itself included."""
+    judged = together(group) if group else evidence
+    case = _Case.of(judged, thresholds, shared=bool(group))
+    verdict, severity, reason = next(found for rule in _RULES if (found := rule(case)))
+    own_loss = to_kwh(evidence.ac.energy_milliwh - evidence.dc.energy_milliwh)
+    return Summary(
+        evidence=evidence,
+        ac_kwh=to_kwh(evidence.ac.energy_milliwh),
+        dc_kwh=to_kwh(evidence.dc.energy_milliwh),
+        ratio=case.ratio,
+        loss_kwh=None if group or case.ratio is None else own_loss,
+        uncertainty=case.uncertainty,
+        expected_low=case.band.low if case.band else None,
+        expected_high=case.band.high if case.band else None,
+        coverage_vehicle=evidence.dc.coverage,
+        coverage_meter=evidence.ac.coverage,
+        vehicle_readings=evidence.dc.readings,
+        meter_readings=evidence.ac.readings,
+        meter_ids=evidence.meter_ids,
+        avg_battery_temp_c=evidence.avg_battery_temp_c,
+        verdict=verdict,
+        severity=severity,
+        reason=reason,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """The evidence with everything the rules ask of it worked out once.
+
+    `plain_ratio` is the one held against the band: conditioning and standby are left out, so that a cold day is no bad charger.
+    """
+
+    evidence: Evidence
+    thresholds: Thresholds
+    shared: bool
+    ratio: float | None
+    plain_ratio: float | None
+    uncertainty: float | None
+    band: Band | None
+
+    @staticmethod
+    def of(evidence: Evidence, thresholds: Thresholds, shared: bool) -> "_Case":
+        band = None
+        if thresholds.use == "band" and evidence.plain_ac_milliwh > 0 and evidence.plain_charging_s:
+            band = default_band(to_kwh(evidence.plain_ac_milliwh), evidence.plain_charging_s / 3600)
+        ratio = _ratio(evidence.dc.energy_milliwh, evidence.ac.energy_milliwh)
+        return _Case(
+            evidence=evidence,
+            thresholds=thresholds,
+            shared=shared,
+            ratio=ratio,
+            plain_ratio=_ratio(evidence.plain_dc_milliwh, evidence.plain_ac_milliwh) if evidence.set_aside_buckets else ratio,
+            uncertainty=uncertainty(evidence.dc, evidence.ac),
+            band=band,
+        )
+
+
+def _ratio(dc_milliwh: int, ac_milliwh: int) -> float | None:
+    return dc_milliwh / ac_milliwh if ac_milliwh > 0 else None
+
+
+_Found = tuple[Verdict, Severity | None, str] | None
+
+
+def _percent(ratio: float) -> str:
+    return f"{ratio * 100:.1f} %"
+
+
+def _kwh(milliwh: int) -> str:
+    return f"{to_kwh(milliwh):.2f} kWh"
+
+
+def _meters(evidence: Evidence) -> str:
+    return ", ".join(evidence.meter_ids)
+
+
+def _unmapped(case: _Case) -> _Found:
+    if case.evidence.meter_ids:
+        return None
+    return Verdict.UNMAPPED, None, "no meter is assigned to this vehicle in the window, so nobody knows what its charging took from the grid"
+
+
+def _not_charging(case: _Case) -> _Found:
+    if case.evidence.dc.moved or case.evidence.ac.moved:
+        return None
+    return Verdict.NOT_CHARGING, None, "neither the vehicle nor its meter saw more energy than standby explains"
+
+
+def _charged_elsewhere(case: _Case) -> _Found:
+    evidence = case.evidence
+    if not (evidence.dc.moved and evidence.ac.readings and not evidence.ac.moved) or not _ample(evidence.ac.coverage):
+        return None
+    return (
+        Verdict.CHARGED_ELSEWHERE,
+        None,
+        f"{_kwh(evidence.dc.energy_milliwh)} reached the battery while meter {_meters(evidence)} reported and did not move",
+    )
+
+
+def _insufficient_data(case: _Case) -> _Found:
+    lacking = next((words for lacks in _LACKS if (words := lacks(case))), None)
+    return (Verdict.INSUFFICIENT_DATA, None, lacking) if lacking else None
+
+
+def _lacks_stream(case: _Case) -> str | None:
+    dc, ac = case.evidence.dc, case.evidence.ac
+    if dc.moved and not ac.received:
+        return f"the vehicle charged {_kwh(dc.energy_milliwh)} but meter {_meters(case.evidence)} was silent meanwhile"
+    if ac.moved and not dc.received:
+        return f"meter {_meters(case.evidence)} delivered {_kwh(ac.energy_milliwh)} but the vehicle was silent meanwhile"
+    return None
+
+
+def _lacks_coverage(case: _Case) -> str | None:
+    for name, stream in (("vehicle", case.evidence.dc), ("meter", case.evidence.ac)):
+        if not _ample(stream.coverage):
+            return f"only {stream.received} of {stream.due} readings due from the {name} while charging ({_percent(stream.coverage or 0)}; 80 % are needed)"
+    return None
+
+
+def _ample(coverage: float | None) -> bool:
+    return coverage is None or coverage >= ENOUGH_COVERAGE
+
+
+def _lacks_energy(case: _Case) -> str | None:
+    if case.evidence.ac.energy_milliwh >= ENOUGH_AC_MILLIWH:
+        return None
+    return f"{_kwh(case.evidence.ac.energy_milliwh)} from the grid is too little to judge (1 kWh is needed)"
+
+
+def _lacks_resolution(case: _Case) -> str | None:
+    if case.uncertainty is None or case.uncertainty <= MOST_UNCERTAINTY:
+        return None
+    return f"uncertain by ±{_percent(case.uncertainty)}: the counters' steps are coarse for {_kwh(case.evidence.ac.energy_milliwh)} (±6 % is the most)"
+
+
+_LACKS: tuple[Callable[[_Case], str | None], ...] = (_lacks_stream, _lacks_coverage, _lacks_energy, _lacks_resolution)
+
+
+def _shared_meter(case: _Case) -> _Found:
+    if not case.shared or case.ratio is None:
+        return None
+    evidence = case.evidence
+    return (
+        Verdict.SHARED_METER,
+        None,
+        f"meter {_meters(evidence)} feeds {len(evidence.group)} vehicles at once: {_percent(case.ratio)} is theirs together",
+    )
+
+
+def _suspect_measurement(case: _Case) -> _Found:
+    ratio, slack, evidence = case.ratio, case.uncertainty, case.evidence
+    if ratio is None or slack is None:
+        return None
+    if ratio > IMPOSSIBLE_RATIO + slack:
+        return Verdict.SUSPECT_MEASUREMENT, None, f"{_percent(ratio)} is more than a charger can give (102 % ± {_percent(slack)}): one of the two measures wrongly"
+    if evidence.stuck_s >= STUCK_S and evidence.stuck_ac_milliwh > STUCK_AC_MILLIWH:
+        minutes = evidence.stuck_s // 60
+        return (
+            Verdict.SUSPECT_MEASUREMENT,
+            None,
+            f"the vehicle reported exactly 0 kWh for {minutes} min while the meter delivered {_kwh(evidence.stuck_ac_milliwh)}: a frozen counter?",
+        )
+    return None
+
+
+def _conditioning(case: _Case) -> _Found:
+    evidence = case.evidence
+    if not evidence.set_aside_buckets or evidence.plain_ac_milliwh >= ENOUGH_AC_MILLIWH:
+        return None
+    return (
+        Verdict.CONDITIONING,
+        None,
+        f"{_kwh(evidence.ac.energy_milliwh - evidence.plain_ac_milliwh)} of the grid's energy went while the battery was warmed up or full; what remains is too little to judge",
+    )
+
+
+def _low(case: _Case) -> _Found:
+    if case.plain_ratio is None or case.uncertainty is None:
+        return None
+    if case.band:
+        return _low_by_band(case.plain_ratio, case.uncertainty, case.band, _left_out(case))
+    return _low_by_threshold(case, case.plain_ratio)
+
+
+def _left_out(case: _Case) -> str:
+    return " (warm-up and full-battery stretches left out)" if case.evidence.set_aside_buckets else ""
+
+
+def _low_by_band(ratio: float, slack: float, band: Band, left_out: str) -> _Found:
+    edge = band.low - slack
+    if ratio >= edge:
+        return None
+    severity: Severity = "critical" if ratio < edge - CRITICAL_BELOW_LOW else "warning"
+    words = f"{_percent(ratio)}{left_out} is below the expected {_percent(band.low)} to {_percent(band.high)}, uncertain by ±{_percent(slack)}"
+    return Verdict.LOW, severity, words
+
+
+def _low_by_threshold(case: _Case, ratio: float) -> _Found:
+    plain = case.thresholds
+    if ratio >= plain.plain_low:
+        return None
+    severity: Severity = "critical" if ratio < plain.plain_critical else "warning"
+    edge = plain.plain_critical if severity == "critical" else plain.plain_low
+    why = " (no charging hours known)" if plain.use == "band" else ""
+    return Verdict.LOW, severity, f"{_percent(ratio)} is below the plain threshold of {edge * 100:.0f} %{why}"
+
+
+def _ok(case: _Case) -> _Found:
+    assert case.plain_ratio is not None  # every rule before this one has made sure
+    ratio = f"{_percent(case.plain_ratio)}{_left_out(case)}"
+    if case.band:
+        return Verdict.OK, None, f"{ratio} against the expected {_percent(case.band.low)} to {_percent(case.band.high)}"
+    return Verdict.OK, None, f"{ratio} is not below the plain threshold of {case.thresholds.plain_low * 100:.0f} %"
+
+
+_RULES: tuple[Callable[[_Case], _Found], ...] = (
+    _unmapped,
+    _not_charging,
+    _charged_elsewhere,
+    _insufficient_data,
+    _shared_meter,
+    _suspect_measurement,
+    _conditioning,
+    _low,
+    _ok,
+)

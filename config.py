@@ -1,0 +1,64 @@
+"""Every setting, read once from the environment (and `.env`), frozen, and passed down as plain values.
+
+Nothing else in the project reads `os.environ`. The README's settings table is made from this file and compared with it by a test.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MIB = 1024 * 1024
+
+
+class Settings(BaseSettings):
+    """Names in the environment are VOLTLEDGER_ + the upper-case field name; DATABASE_URL stands without the prefix."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="VOLTLEDGER_", env_file=".env", extra="ignore", frozen=True, populate_by_name=True, env_ignore_empty=True
+    )
+
+    database_url: str | None = Field(
+        None, validation_alias="DATABASE_URL", description="PostgreSQL 15 or newer to use. Empty: the embedded server in the data folder."
+    )
+    data_dir: Path = Field(Path(".data"), description="What the embedded PostgreSQL keeps. Survives restarts; one installation per folder.")
+    host: str = Field("127.0.0.1", description="Address to listen on. Loopback unless something in front keeps strangers out.")
+    port: int = Field(8050, ge=0, le=65535, description="Port to listen on.")
+
+    web_processes: int = Field(1, ge=1, le=64, description="Web processes. PostgreSQL is the only state they share, so more are safe.")
+    web_threads: int = Field(
+        64, ge=2, le=1024, description="Requests a process can hold at once. A posting device's thread only waits for its commit, so many are cheap."
+    )
+    committer_threads: int = Field(2, ge=1, le=16, description="Threads that commit readings: while one waits for the disk the other prepares.")
+    queue_readings: int = Field(
+        20_000, ge=5_000, description="Readings that may wait for a commit before the door says 503: at least the largest batch, small enough for memory."
+    )
+    commit_readings: int = Field(5_000, ge=1, description="Readings a transaction takes at most, so that no request waits for a giant.")
+    commit_wait_s: float = Field(5.0, gt=0, description="Seconds a request waits for its commit before it is told that the outcome is not confirmed.")
+    batch_readings: int = Field(5_000, ge=1, description="Readings in one request at most.")
+    body_bytes: int = Field(5 * MIB, ge=1024, description="Size of a request body as sent.")
+    inflated_bytes: int = Field(20 * MIB, ge=1024, description="Size of a gzip body once inflated: stops a bomb.")
+    clock_ahead_s: int = Field(300, ge=0, description="How far a device's clock may be ahead of ours.")
+    oldest_reading_days: int | None = Field(None, ge=1, description="Readings older than this are refused. Empty: the past is open.")
+    new_old_days_per_hour: int = Field(
+        400, ge=0, description="Days in the past that may get their first reading per hour: a broken clock must not make thousands of tables."
+    )
+    statement_timeout_s: float = Field(5.0, gt=0, description="A statement of the write path or of a page is ended after this.")
+
+    read_connections: int = Field(4, ge=1, description="Connections for pages and analytics, apart from those of the committer.")
+    tick_s: float = Field(5.0, gt=0, description="How often the fleet's picture is made anew and open pages ask for it.")
+    silent_after_s: int = Field(900, ge=60, description="A device that has not reported for this long is counted as silent.")
+
+    thresholds: Literal["band", "plain"] = Field("band", description="What low means: below the expected band, or below the plain thresholds.")
+    plain_low: float = Field(0.85, gt=0, lt=1, description="Plain threshold under which an efficiency is low.")
+    plain_critical: float = Field(0.75, gt=0, lt=1, description="Plain threshold under which a low efficiency is critical.")
+    tariff_per_kwh: float = Field(0.30, ge=0, description="Price of a kWh from the grid, to say what the loss costs.")
+    currency: str = Field("EUR", min_length=3, max_length=3, description="Currency of the tariff, ISO 4217.")
+    grid_co2_kg_per_kwh: float = Field(0.35, ge=0, description="CO2 intensity of the grid, to say what the loss emits.")
+    map_tiles_url: str | None = Field(None, description="Online tiles under the map, as a Leaflet URL template. Empty: only our own base map, no outside request.")
+
+
+def load() -> Settings:
+    """The settings of this process. Raises pydantic.ValidationError naming each wrong value."""
+    return Settings()

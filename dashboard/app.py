@@ -1,0 +1,99 @@
+"""The composition root: the only file that knows the API and the pages."""
+
+import atexit
+from datetime import UTC, datetime
+from typing import Any
+
+from dash import Dash
+from flask import Response, request
+
+import config
+from api import app as api_app
+from api.committer import Committer
+from api.services import Limits
+from api.services import Services as ApiServices
+from charging.verdict import Thresholds
+from dashboard import housekeeping, shell
+from dashboard.pages import alerts, fleet, vehicle
+from dashboard.services import Services
+from dashboard.snapshot import FleetPicture, Money
+from db.engine import pool
+
+_PAGES = (fleet, vehicle, alerts)
+
+
+def create_app(settings: config.Settings | None = None) -> Any:
+    """The WSGI application (a Flask server with Dash upon it) of one web process. The database must have been migrated."""
+    return create_dash(settings).server
+
+
+def create_dash(settings: config.Settings | None = None) -> Dash:
+    """The Dash application; what browser tests start."""
+    settings = settings or config.load()
+    if not settings.database_url:
+        raise SystemExit("DATABASE_URL is not set: start with `python -m dashboard`, which brings its own PostgreSQL")
+    thresholds = Thresholds(settings.thresholds, settings.plain_low, settings.plain_critical)
+    reading = pool(settings.database_url, settings.read_connections, "read", settings.statement_timeout_s)
+    writing = pool(settings.database_url, settings.committer_threads, "write", settings.statement_timeout_s)
+    admin = pool(settings.database_url, 1, "admin", 60.0)
+    committer = Committer(writing, settings.committer_threads, settings.queue_readings, settings.commit_readings, settings.new_old_days_per_hour)
+    server = api_app.create(ApiServices(reading, committer, _limits(settings), thresholds, _now))
+    money = Money(settings.tariff_per_kwh, settings.currency, settings.grid_co2_kg_per_kwh)
+    picture = FleetPicture(reading, settings.tick_s, settings.silent_after_s, money, thresholds, _now)
+    dash = _dash(server, Services(settings, reading, picture, thresholds, _now))
+    stop = housekeeping.start(admin, _now)
+    atexit.register(_close, committer, stop, reading, writing, admin)
+    return dash
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _limits(settings: config.Settings) -> Limits:
+    return Limits(
+        body_bytes=settings.body_bytes,
+        inflated_bytes=settings.inflated_bytes,
+        batch_readings=settings.batch_readings,
+        clock_ahead_s=settings.clock_ahead_s,
+        oldest_reading_days=settings.oldest_reading_days,
+        commit_wait_s=settings.commit_wait_s,
+    )
+
+
+def _dash(server: Any, services: Services) -> Dash:
+    _serve_live(server, services)
+    dash = Dash(
+        "voltledger",
+        server=server,
+        title="Voltledger",
+        update_title="",
+        assets_folder=str(shell.ASSETS),
+        use_pages=True,
+        pages_folder="",
+        serve_locally=True,
+        compress=True,
+        on_error=shell.on_error,
+    )
+    for page in _PAGES:
+        page.register(dash, services)
+    shell.register(dash, services)
+    return dash
+
+
+def _serve_live(server: Any, services: Services) -> None:
+    @server.get("/live/fleet", doc_ui=False)
+    def get_live_fleet() -> Response:
+        picture = services.picture.get()
+        response = Response(picture.body, mimetype="application/json")
+        response.headers["Content-Encoding"] = "gzip"
+        response.headers["Cache-Control"] = "no-cache"
+        response.set_etag(picture.etag)
+        return response.make_conditional(request)
+
+
+def _close(committer: Committer, stop: Any, *pools: Any) -> None:
+    committer.close()
+    stop.set()
+    for one in pools:
+        one.close(timeout=2)

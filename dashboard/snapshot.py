@@ -1,0 +1,220 @@
+"""One picture of the fleet per tick, made once for all viewers and kept as bytes."""
+
+import gzip
+import hashlib
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+import psycopg
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from charging.fleet import FleetSummary, total
+from charging.verdict import Summary, Thresholds, Verdict
+from db.engine import Conn
+from db.queries import devices, performance
+from db.queries.devices import MeterNow, VehicleNow
+
+WINDOW = timedelta(hours=24)
+CHARGING_KW = 0.5
+# Evidence is read anew as often as its cost allows, and at least once a minute so that late data shows within one.
+_EVIDENCE_SHARE = 0.05
+_EVIDENCE_MOST_S = 55.0
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """What a kWh lost costs and emits."""
+
+    tariff_per_kwh: float
+    currency: str
+    co2_kg_per_kwh: float
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """`body` is gzip-compressed JSON; `etag` changes when it does."""
+
+    body: bytes
+    etag: str
+    made_monotonic: float
+
+
+class FleetPicture:
+    """Keeps the newest picture. Where the database is away the last one stays, marked as stale."""
+
+    def __init__(
+        self, pool: "ConnectionPool[Conn]", tick_s: float, silent_after_s: int, money: Money, thresholds: Thresholds, now: Callable[[], datetime]
+    ) -> None:
+        self._pool, self._tick_s, self._silent_after_s, self._money, self._thresholds, self._now = pool, tick_s, silent_after_s, money, thresholds, now
+        self._lock = threading.Lock()
+        self._picture: Picture | None = None
+        self._content: dict[str, Any] | None = None
+        self._evidence: dict[str, Summary] = {}
+        self._evidence_at: datetime | None = None
+        self._evidence_due = 0.0
+
+    def get(self) -> Picture:
+        """The picture of this tick; the first viewer of a tick makes it, the others wait for it or take the one before."""
+        picture = self._picture
+        if picture and time.monotonic() - picture.made_monotonic < self._tick_s * 0.8:
+            return picture
+        if picture and not self._lock.acquire(blocking=False):
+            return picture
+        if not picture:
+            self._lock.acquire()
+        try:
+            if self._picture is not picture and self._picture:
+                return self._picture
+            self._picture = self._made()
+            return self._picture
+        finally:
+            self._lock.release()
+
+    def _made(self) -> Picture:
+        try:
+            with self._pool.connection() as conn:
+                self._content = self._read(conn)
+        except (psycopg.Error, PoolTimeout):
+            self._content = {**(self._content or _empty()), "stale": True}
+        raw = orjson.dumps(self._content)
+        return Picture(gzip.compress(raw, 5), hashlib.sha256(raw).hexdigest()[:24], time.monotonic())
+
+    def _read(self, conn: Conn) -> dict[str, Any]:
+        now = self._now().replace(microsecond=0)
+        started = time.monotonic()
+        vehicles, meters = devices.vehicles(conn, now), {m.meter_id: m for m in devices.meters(conn)}
+        if started >= self._evidence_due or self._evidence_at is None:
+            self._evidence = performance.summaries(conn, now - WINDOW, now, None, self._thresholds)
+            self._evidence_at = now
+            cost_s = time.monotonic() - started
+            self._evidence_due = started + min(_EVIDENCE_MOST_S, cost_s / _EVIDENCE_SHARE)
+        return self._drawn(vehicles, meters, now)
+
+    def _drawn(self, vehicles: list[VehicleNow], meters: dict[str, MeterNow], now: datetime) -> dict[str, Any]:
+        at = self._evidence_at or now
+        rows = [_row(v, meters.get(v.meter_id or ""), self._evidence.get(v.vehicle_id), now, self._silent_after_s) for v in vehicles]
+        alerts = _alerts(vehicles, self._evidence, at)
+        silent_before = now - timedelta(seconds=self._silent_after_s)
+        return {
+            # The tick's time rounded to the evidence: a fleet in which nothing changed gives the same bytes and so a 304.
+            "asOf": _z(max([at, *(v.received_at for v in vehicles if v.received_at)])),
+            "windowFrom": _z(at - WINDOW),
+            "windowTo": _z(at),
+            "stale": False,
+            "figures": {
+                **_figures(total(self._evidence.values()), self._money),
+                "vehicles": len(rows),
+                "reporting": sum(1 for row in rows if not row["silent"]),
+                "silent": sum(1 for row in rows if row["silent"]),
+                "charging": sum(1 for row in rows if row["charging"]),
+                "chargingKw": round(sum(row["powerKw"] or 0 for row in rows if row["charging"]), 1),
+                "alerts": len(alerts),
+                "critical": sum(1 for alert in alerts if alert["severity"] == "critical"),
+                "meters": len(meters),
+                "metersReporting": sum(1 for m in meters.values() if m.recorded_at and m.recorded_at >= silent_before),
+            },
+            "vehicles": {name: [row[name] for row in rows] for name in _COLUMNS},
+            "alerts": alerts,
+        }
+
+
+_COLUMNS = (
+    "id,name,site,meterId,lat,lon,positionFrom,soc,powerKw,batteryTemp,recordedAt,efficiency,expectedLow,expectedHigh,acKwh,dcKwh,lossKwh,uncertainty,"
+    "verdict,severity,charging,silent"
+).split(",")
+
+
+def _z(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _r(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
+
+
+def _row(v: VehicleNow, meter: MeterNow | None, judged: Summary | None, now: datetime, silent_after_s: int) -> dict[str, Any]:
+    lat, lon, source = _position(v, meter)
+    silent = v.recorded_at is None or (now - v.recorded_at).total_seconds() > silent_after_s
+    return {
+        "id": v.vehicle_id,
+        "name": v.name,
+        "site": v.site_name,
+        "meterId": v.meter_id,
+        "lat": _r(lat, 5),
+        "lon": _r(lon, 5),
+        "positionFrom": source,
+        "soc": _r(v.soc_pct, 1),
+        "powerKw": _r(v.power_kw, 1),
+        "batteryTemp": _r(v.battery_temp_c, 1),
+        "recordedAt": int(v.recorded_at.timestamp()) if v.recorded_at else None,
+        "charging": not silent and (v.power_kw or 0) > CHARGING_KW,
+        "silent": silent,
+        **_judged(judged),
+    }
+
+
+def _position(v: VehicleNow, meter: MeterNow | None) -> tuple[float | None, float | None, str | None]:
+    if v.latitude is not None:
+        return v.latitude, v.longitude, "vehicle"
+    if meter and meter.latitude is not None:
+        return meter.latitude, meter.longitude, "meter"
+    return None, None, None
+
+
+def _judged(s: Summary | None) -> dict[str, Any]:
+    return {
+        "efficiency": _r(s.ratio, 4) if s else None,
+        "expectedLow": _r(s.expected_low, 4) if s else None,
+        "expectedHigh": _r(s.expected_high, 4) if s else None,
+        "acKwh": _r(s.ac_kwh, 2) if s else None,
+        "dcKwh": _r(s.dc_kwh, 2) if s else None,
+        "lossKwh": _r(s.loss_kwh, 2) if s else None,
+        "uncertainty": _r(s.uncertainty, 4) if s else None,
+        "verdict": s.verdict.value if s else Verdict.UNMAPPED.value,
+        "severity": s.severity if s else None,
+    }
+
+
+def _alerts(vehicles: list[VehicleNow], evidence: dict[str, Summary], at: datetime) -> list[dict[str, Any]]:
+    low = [(v, s) for v in vehicles if (s := evidence.get(v.vehicle_id)) and s.verdict is Verdict.LOW]
+    low.sort(key=lambda one: (one[1].severity != "critical", one[1].ratio or 0))
+    return [
+        {
+            "vehicleId": v.vehicle_id,
+            "name": v.name,
+            "site": v.site_name,
+            "meterId": ", ".join(s.meter_ids),
+            **{name: value for name, value in _judged(s).items() if name != "verdict"},
+            "coverageVehicle": _r(s.coverage_vehicle, 3),
+            "coverageMeter": _r(s.coverage_meter, 3),
+            "reason": s.reason,
+            "windowFrom": _z(at - WINDOW),
+            "windowTo": _z(at),
+        }
+        for v, s in low
+    ]
+
+
+def _figures(fleet: FleetSummary, money: Money) -> dict[str, Any]:
+    return {
+        "efficiency": fleet.efficiency,
+        "expectedLow": fleet.expected_low,
+        "expectedHigh": fleet.expected_high,
+        "counted": fleet.counted,
+        "leftOut": fleet.left_out,
+        "acKwh": fleet.ac_kwh,
+        "dcKwh": fleet.dc_kwh,
+        "lossKwh": fleet.loss_kwh,
+        "lossCost": fleet.loss_kwh * money.tariff_per_kwh,
+        "currency": money.currency,
+        "lossCo2Kg": fleet.loss_kwh * money.co2_kg_per_kwh,
+    }
+
+
+def _empty() -> dict[str, Any]:
+    return {"asOf": None, "windowFrom": None, "windowTo": None, "stale": True, "figures": None, "vehicles": {name: [] for name in _COLUMNS}, "alerts": []}

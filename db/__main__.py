@@ -1,0 +1,5 @@
+"""`python -m db`"""
+
+from db.cli import main
+
+main()

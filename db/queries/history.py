@@ -1,0 +1,105 @@
+"""What one device reported over a window, raw or per bucket. Buckets cut by the window's edges come from history."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Literal
+
+from charging.units import to_kwh
+from db.engine import Conn
+from db.sides import METER, VEHICLE, Side, bucket_of
+
+Bucket = Literal["raw", "15m", "1h", "1d"]
+_WIDTH = {"15m": timedelta(minutes=15), "1h": timedelta(hours=1), "1d": timedelta(days=1)}
+_CHUNK = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class VehiclePoint:
+    """`at` is the reading's time, or the beginning of the bucket (at, at + width]; means where the bucket holds several readings."""
+
+    at: datetime
+    kwh_delivered_dc: float
+    soc_pct: float | None
+    battery_temp_c: float | None
+    readings: int
+
+
+@dataclass(frozen=True, slots=True)
+class MeterPoint:
+    """Like VehiclePoint, for a meter."""
+
+    at: datetime
+    kwh_consumed_ac: float
+    voltage_v: float | None
+    readings: int
+
+
+def vehicle_points(conn: Conn, vehicle_id: str, start: datetime, end: datetime, bucket: Bucket = "15m") -> list[VehiclePoint]:
+    """Points of (start, end], oldest first; empty buckets are left out."""
+    return list(stream_vehicle_points(conn, vehicle_id, start, end, bucket))
+
+
+def meter_points(conn: Conn, meter_id: str, start: datetime, end: datetime, bucket: Bucket = "15m") -> list[MeterPoint]:
+    """Points of (start, end], oldest first; empty buckets are left out."""
+    return list(stream_meter_points(conn, meter_id, start, end, bucket))
+
+
+def stream_vehicle_points(conn: Conn, vehicle_id: str, start: datetime, end: datetime, bucket: Bucket) -> Iterator[VehiclePoint]:
+    """The same, a chunk of raw readings at a time."""
+    for at, milliwh, readings, soc, temp in _points(conn, VEHICLE, vehicle_id, start, end, bucket):
+        yield VehiclePoint(at, to_kwh(milliwh), soc, temp, readings)
+
+
+def stream_meter_points(conn: Conn, meter_id: str, start: datetime, end: datetime, bucket: Bucket) -> Iterator[MeterPoint]:
+    """The same, a chunk of raw readings at a time."""
+    for at, milliwh, readings, voltage in _points(conn, METER, meter_id, start, end, bucket):
+        yield MeterPoint(at, to_kwh(milliwh), voltage, readings)
+
+
+def _points(conn: Conn, side: Side, device_id: str, start: datetime, end: datetime, bucket: Bucket) -> Iterator[tuple]:  # type: ignore[type-arg]
+    return _raw(conn, side, device_id, start, end) if bucket == "raw" else _bucketed(conn, side, device_id, start, end, _WIDTH[bucket])
+
+
+def _raw(conn: Conn, side: Side, device_id: str, start: datetime, end: datetime) -> Iterator[tuple]:  # type: ignore[type-arg]
+    """By key in short chunks: one long read would keep the live tables from being cleaned."""
+    measures = ", ".join(f"{m} / 100.0::float8" for m in side.measures)
+    while True:
+        rows = conn.execute(
+            f"""SELECT recorded_at, {side.energy}, 1, {measures} FROM {side.history}
+                WHERE {side.key} = %s AND recorded_at > %s AND recorded_at <= %s ORDER BY recorded_at LIMIT {_CHUNK}""",
+            (device_id, start, end),
+        ).fetchall()
+        conn.rollback()
+        yield from rows
+        if len(rows) < _CHUNK:
+            return
+        last = rows[-1][0]
+        assert isinstance(last, datetime)
+        start = last
+
+
+def _bucketed(conn: Conn, side: Side, device_id: str, start: datetime, end: datetime, width: timedelta) -> Iterator[tuple]:  # type: ignore[type-arg]
+    parameters = {"id": device_id, "start": start, "end": end, "first_bucket": start - timedelta(minutes=15), "width": width}
+    yield from conn.execute(_bucketed_sql(side), parameters).fetchall()
+
+
+@cache
+def _bucketed_sql(side: Side) -> str:
+    sums = "".join(f", {m}_sum, {m}_count" for m in side.measures)
+    cut_sums = "".join(f", coalesce(sum({m}), 0), count({m})" for m in side.measures)
+    means = "".join(f", sum({m}_sum)::float8 / 100 / nullif(sum({m}_count), 0)::float8" for m in side.measures)
+    return f"""
+    WITH quarter AS (
+        SELECT *, first_at > %(start)s AND last_at <= %(end)s AS whole FROM {side.rollup}
+        WHERE {side.key} = %(id)s AND bucket > %(first_bucket)s AND bucket < %(end)s
+    ), piece AS (
+        SELECT bucket, {side.energy} AS milliwh, readings{sums} FROM quarter WHERE whole
+        UNION ALL
+        SELECT {bucket_of("recorded_at")}, sum({side.energy}), count(*){cut_sums} FROM {side.history}
+        WHERE {side.key} = %(id)s AND recorded_at > %(start)s AND recorded_at <= %(end)s
+          AND {bucket_of("recorded_at")} IN (SELECT bucket FROM quarter WHERE NOT whole)
+        GROUP BY 1
+    )
+    SELECT date_bin(%(width)s, bucket, '2000-01-01 00:00+00') AS at, sum(milliwh)::bigint, sum(readings)::bigint{means} FROM piece GROUP BY 1 ORDER BY 1"""
