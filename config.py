@@ -28,21 +28,32 @@ class Settings(BaseSettings):
 
     web_processes: int = Field(1, ge=1, le=64, description="Web processes. PostgreSQL is the only state they share, so more are safe.")
     web_threads: int = Field(
-        64, ge=2, le=1024, description="Requests a process can hold at once. A posting device's thread only waits for its commit, so many are cheap."
+        64,
+        ge=2,
+        le=1024,
+        description="Requests a process can hold at once. A posting device's thread only waits for its commit, so many are cheap.",
     )
-    committer_threads: int = Field(2, ge=1, le=16, description="Threads that commit readings: while one waits for the disk the other prepares.")
+    committer_threads: int = Field(
+        2, ge=1, le=16, description="Threads that commit readings: while one waits for the disk the other prepares."
+    )
     queue_readings: int = Field(
-        20_000, ge=5_000, description="Readings that may wait for a commit before the door says 503: at least the largest batch, small enough for memory."
+        20_000,
+        ge=5_000,
+        description="Readings that may wait for a commit before the door says 503: at least the largest batch, small enough for memory.",
     )
     commit_readings: int = Field(5_000, ge=1, description="Readings a transaction takes at most, so that no request waits for a giant.")
-    commit_wait_s: float = Field(5.0, gt=0, description="Seconds a request waits for its commit before it is told that the outcome is not confirmed.")
+    commit_wait_s: float = Field(
+        5.0, gt=0, description="Seconds a request waits for its commit before it is told that the outcome is not confirmed."
+    )
     batch_readings: int = Field(5_000, ge=1, description="Readings in one request at most.")
     body_bytes: int = Field(5 * MIB, ge=1024, description="Size of a request body as sent.")
     inflated_bytes: int = Field(20 * MIB, ge=1024, description="Size of a gzip body once inflated: stops a bomb.")
     clock_ahead_s: int = Field(300, ge=0, description="How far a device's clock may be ahead of ours.")
     oldest_reading_days: int | None = Field(None, ge=1, description="Readings older than this are refused. Empty: the past is open.")
     new_old_days_per_hour: int = Field(
-        400, ge=0, description="Days in the past that may get their first reading per hour: a broken clock must not make thousands of tables."
+        400,
+        ge=0,
+        description="Days in the past that may get their first reading per hour: a broken clock must not make thousands of tables.",
     )
     statement_timeout_s: float = Field(5.0, gt=0, description="A statement of the write path or of a page is ended after this.")
 
@@ -50,13 +61,17 @@ class Settings(BaseSettings):
     tick_s: float = Field(5.0, gt=0, description="How often the fleet's picture is made anew and open pages ask for it.")
     silent_after_s: int = Field(900, ge=60, description="A device that has not reported for this long is counted as silent.")
 
-    thresholds: Literal["band", "plain"] = Field("band", description="What low means: below the expected band, or below the plain thresholds.")
+    thresholds: Literal["band", "plain"] = Field(
+        "band", description="What low means: below the expected band, or below the plain thresholds."
+    )
     plain_low: float = Field(0.85, gt=0, lt=1, description="Plain threshold under which an efficiency is low.")
     plain_critical: float = Field(0.75, gt=0, lt=1, description="Plain threshold under which a low efficiency is critical.")
     tariff_per_kwh: float = Field(0.30, ge=0, description="Price of a kWh from the grid, to say what the loss costs.")
     currency: str = Field("EUR", min_length=3, max_length=3, description="Currency of the tariff, ISO 4217.")
     grid_co2_kg_per_kwh: float = Field(0.35, ge=0, description="CO2 intensity of the grid, to say what the loss emits.")
-    map_tiles_url: str | None = Field(None, description="Online tiles under the map, as a Leaflet URL template. Empty: only our own base map, no outside request.")
+    map_tiles_url: str | None = Field(
+        None, description="Online tiles under the map, as a Leaflet URL template. Empty: only our own base map, no outside request."
+    )
 
 
 def load() -> Settings:

@@ -21,6 +21,8 @@ def register(app: OpenAPI, services: Services) -> None:
         now = services.now()
         with services.connection() as conn:
             found = performance.summaries(conn, now - WINDOW, now, None, services.thresholds)
+        if query.state not in (None, "firing"):
+            return as_json({"alerts": []})
         low = [(vehicle_id, s) for vehicle_id, s in found.items() if s.verdict is Verdict.LOW]
         low.sort(key=lambda one: (one[1].severity != "critical", one[1].ratio or 0))
         body = [{"rule": "low_efficiency", "state": "firing", **as_performance(vehicle_id, s, now, now)} for vehicle_id, s in low]

@@ -20,7 +20,11 @@ def create(services: Services) -> OpenAPI:
     """The server that the dashboard is put upon. Nothing outside /v1, /api and the three operations routes is answered here."""
     app = OpenAPI(
         "voltledger",
-        info=Info(title="Voltledger", version="0.1.0", description="Where does the energy go between the grid and the battery of an electric fleet?"),
+        info=Info(
+            title="Voltledger",
+            version="0.1.0",
+            description="Where does the energy go between the grid and the battery of an electric fleet?",
+        ),
         doc_prefix="/api",
         doc_url="/openapi.json",
         security_schemes={},
@@ -77,5 +81,7 @@ def _http_error(error: HTTPException) -> Response:
 
 
 def _unexpected(error: Exception) -> Response:
-    log.exception("unexpected", request_id=errors.request_id(), path=request.path, error=type(error).__name__)
-    return errors.response(Problem(500, "internal", "Internal Server Error", "something went wrong here; the request id finds it in the log"))
+    log.error("unexpected", exc_info=error, request_id=errors.request_id(), path=request.path, error=type(error).__name__)
+    return errors.response(
+        Problem(500, "internal", "Internal Server Error", "something went wrong here; the request id finds it in the log")
+    )

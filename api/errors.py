@@ -3,6 +3,7 @@
 import random
 import uuid
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import orjson
 from flask import Response, g
@@ -14,7 +15,7 @@ PROBLEM_TYPE = "application/problem+json"
 class Problem(Exception):
     """An answer that is an error; `kind` becomes the problem's type, `extra` further members."""
 
-    def __init__(self, status: int, kind: str, title: str, detail: str, *, retry: bool = False, **extra: object) -> None:
+    def __init__(self, status: int, kind: str, title: str, detail: str, *, retry: bool = False, **extra: Any) -> None:
         super().__init__(detail)
         self.status, self.kind, self.title, self.detail, self.retry, self.extra = status, kind, title, detail, retry, extra
 
@@ -33,7 +34,7 @@ def as_json(body: object, status: int = 200, headers: Mapping[str, str] | None =
 
 def response(problem: Problem) -> Response:
     """The problem on the wire. `Retry-After` is jittered, so that a fleet turned away does not come back as one."""
-    headers = {"Retry-After": str(random.randint(1, 30))} if problem.retry else {}
+    headers = {"Retry-After": str(random.randint(1, 30))} if problem.retry else {}  # noqa: S311 -- jitter, not a secret
     body = {
         "type": f"urn:voltledger:problem:{problem.kind}",
         "title": problem.title,
@@ -50,6 +51,6 @@ def unavailable(kind: str, detail: str) -> Problem:
     return Problem(503, kind, "Service Unavailable", f"{detail}; nothing is confirmed, send the same again", retry=True)
 
 
-def faults(errors: Sequence[Mapping[str, object]]) -> dict[str, object]:
+def faults(errors: Sequence[Mapping[str, object]]) -> dict[str, Any]:
     """The members that list payload faults, cut at 100 and saying so."""
     return {"errors": list(errors[:MOST_ERRORS_LISTED]), "errorsTruncated": len(errors) > MOST_ERRORS_LISTED}

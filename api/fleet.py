@@ -1,6 +1,7 @@
 """Vehicles and meters: how they are now, what they reported, what people say about them."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import available_timezones
@@ -100,14 +101,15 @@ def _register_descriptions(app: OpenAPI, services: Services) -> None:
         return as_json({"meterId": path.meterId, **body.model_dump()}, 201 if new else 200)
 
 
-class _known_site:
+@contextmanager
+def _known_site() -> Iterator[None]:
     """Turns the database's word that a site is unknown into ours."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, psycopg.errors.ForeignKeyViolation):
-            raise Problem(422, "unknown_site", "Unprocessable Content", "siteId names no site: describe it first with PUT /v1/sites/{siteId}") from None
+    try:
+        yield
+    except psycopg.errors.ForeignKeyViolation:
+        raise Problem(
+            422, "unknown_site", "Unprocessable Content", "siteId names no site: describe it first with PUT /v1/sites/{siteId}"
+        ) from None
 
 
 def _paired(latitude: float | None, longitude: float | None) -> None:
@@ -171,7 +173,7 @@ def _history(services: Services, id_name: str, device_id: str, query: HistoryQue
     rows = _chained(first, points)
     if query.format == "csv":
         return _history_csv(id_name, device_id, rows)
-    head = {id_name: device_id, "bucket": query.bucket, "from": _z(start), "to": _z(end)}
+    head: dict[str, object] = {id_name: device_id, "bucket": query.bucket, "from": _z(start), "to": _z(end)}
     return Response(_history_json(head, id_name, rows), mimetype="application/json")
 
 
@@ -202,7 +204,11 @@ def _history_json(head: dict[str, object], id_name: str, rows: Iterator[tuple[ob
 
 
 def _history_csv(id_name: str, device_id: str, rows: Iterator[tuple[object, ...]]) -> Response:
-    names = ("at_utc", "kwh_delivered_dc", "soc_pct", "battery_temp_c", "readings") if id_name == "vehicleId" else ("at_utc", "kwh_consumed_ac", "voltage_v", "readings")
+    names = (
+        ("at_utc", "kwh_delivered_dc", "soc_pct", "battery_temp_c", "readings")
+        if id_name == "vehicleId"
+        else ("at_utc", "kwh_consumed_ac", "voltage_v", "readings")
+    )
 
     def lines() -> Iterator[str]:
         yield csv_line(list(names))

@@ -19,7 +19,7 @@ _FEWEST_DAYS_AHEAD = 3
 def register(app: OpenAPI, services: Services) -> None:
     """/healthz, /readyz, /metrics"""
     registry = CollectorRegistry()
-    registry.register(_Ingestion(services.committer))  # type: ignore[arg-type]  # a collector needs only collect()
+    registry.register(_Ingestion(services.committer))
 
     @app.get("/healthz", tags=[_TAG], summary="The process is alive")
     def get_healthz() -> Response:
@@ -35,7 +35,9 @@ def register(app: OpenAPI, services: Services) -> None:
             ahead = partitions.days_ahead(conn, services.now())
         if ahead == 0:
             raise Problem(503, "partition_missing", "Not Ready", "tomorrow has no table yet", retry=True)
-        return as_json({"status": "ready", "daysAhead": ahead, "warnings": ["few days ahead have tables"] if ahead < _FEWEST_DAYS_AHEAD else []})
+        return as_json(
+            {"status": "ready", "daysAhead": ahead, "warnings": ["few days ahead have tables"] if ahead < _FEWEST_DAYS_AHEAD else []}
+        )
 
     @app.get("/metrics", tags=[_TAG], summary="For Prometheus")
     def get_metrics() -> Response:

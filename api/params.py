@@ -59,14 +59,16 @@ class HistoryQuery(BaseModel):
 class AlertsQuery(BaseModel):
     """Which alerts."""
 
-    state: Literal["firing"] | None = None
+    state: Literal["firing", "resolved"] | None = Field(None, description="Only firing alerts exist so far")
 
 
 class MappingBody(BaseModel):
     """From `from` on this meter, or none, feeds the vehicle."""
 
     meterId: str | None = Field(pattern=_ID)
-    start: AwareDatetime | None = Field(None, alias="from", description="A vehicle's first mapping holds from always, a later one from now, where absent")
+    start: AwareDatetime | None = Field(
+        None, alias="from", description="A vehicle's first mapping holds from always, a later one from now, where absent"
+    )
 
 
 class PositionBody(BaseModel):

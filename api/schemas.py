@@ -103,7 +103,9 @@ VEHICLE_WIRE = Wire(
     "vehicleId",
     (Field("soc", 0, 100, "%", True), Field("kwhDeliveredDc", 0, MOST_KWH, "kWh"), Field("batteryTemp", -60, 150, "°C", True), *_POSITION),
 )
-METER_WIRE = Wire(METER, MeterReading, "meterId", (Field("kwhConsumedAc", 0, MOST_KWH, "kWh"), Field("voltage", 0, 1000, "V", True), *_POSITION))
+METER_WIRE = Wire(
+    METER, MeterReading, "meterId", (Field("kwhConsumedAc", 0, MOST_KWH, "kWh"), Field("voltage", 0, 1000, "V", True), *_POSITION)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +187,11 @@ def _id_faults(name: str, item: dict[str, Any]) -> list[Fault]:
 def _number_faults(field: Field, item: dict[str, Any]) -> list[Fault]:
     pointer = f"/{field.name}"
     if field.name not in item:
-        return [_fault(pointer, "missing_field", f"{field.name} is missing{'; null says not measured' if field.nullable else ''}")] if field.required else []
+        return (
+            [_fault(pointer, "missing_field", f"{field.name} is missing{'; null says not measured' if field.nullable else ''}")]
+            if field.required
+            else []
+        )
     value = item[field.name]
     if value is None and field.nullable:
         return []
@@ -206,12 +212,26 @@ def _time_faults(item: dict[str, Any], clock: Clock) -> list[Fault]:
     except (msgspec.ValidationError, OverflowError):
         return [_fault("/timestamp", "timestamp_format", "timestamp is RFC 3339 with an offset, like 2026-02-04T10:00:00Z")]
     if at > clock.latest_us:
-        return [_fault("/timestamp", "timestamp_out_of_range", "timestamp is further ahead of the server's clock than allowed: set the device's clock")]
+        return [
+            _fault(
+                "/timestamp",
+                "timestamp_out_of_range",
+                "timestamp is further ahead of the server's clock than allowed: set the device's clock",
+            )
+        ]
     if at < clock.earliest_us:
         return [_fault("/timestamp", "timestamp_out_of_range", "timestamp is before the earliest instant this server takes")]
     return []
 
 
 def _type(value: Any) -> str:
-    names = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number", type(None): "null"}
+    names = {
+        dict: "an object",
+        list: "an array",
+        str: "a string",
+        bool: "a boolean",
+        int: "a number",
+        float: "a number",
+        type(None): "null",
+    }
     return names.get(type(value), "something else")

@@ -19,22 +19,37 @@ _TAG = Tag(name="Telemetry", description="Readings from vehicles and meters")
 def register(app: OpenAPI, services: Services) -> None:
     """POST /v1/telemetry/{vehicle,meter,batch}."""
 
-    @app.post("/v1/telemetry/vehicle", tags=[_TAG], summary="A vehicle's reading, or an array of up to 5,000", openapi_extensions=_takes(VEHICLE_WIRE))
+    @app.post(
+        "/v1/telemetry/vehicle",
+        tags=[_TAG],
+        summary="A vehicle's reading, or an array of up to 5,000",
+        openapi_extensions=_takes(VEHICLE_WIRE),
+    )
     def post_vehicle() -> Response:
         return _post_side(services, VEHICLE_WIRE)
 
-    @app.post("/v1/telemetry/meter", tags=[_TAG], summary="A meter's reading, or an array of up to 5,000", openapi_extensions=_takes(METER_WIRE))
+    @app.post(
+        "/v1/telemetry/meter", tags=[_TAG], summary="A meter's reading, or an array of up to 5,000", openapi_extensions=_takes(METER_WIRE)
+    )
     def post_meter() -> Response:
         return _post_side(services, METER_WIRE)
 
-    @app.post("/v1/telemetry/batch", tags=[_TAG], summary="Vehicles' and meters' readings, up to 5,000 in all", openapi_extensions=_takes(VEHICLE_WIRE, METER_WIRE, batch=True))
+    @app.post(
+        "/v1/telemetry/batch",
+        tags=[_TAG],
+        summary="Vehicles' and meters' readings, up to 5,000 in all",
+        openapi_extensions=_takes(VEHICLE_WIRE, METER_WIRE, batch=True),
+    )
     def post_batch() -> Response:
         return _post_batch(services)
 
 
 def _schema(wire: Wire) -> dict[str, Any]:
     """The specification's form of one side's reading, out of the same description that the faults are worded from."""
-    properties: dict[str, Any] = {wire.id_name: {"type": "string", "pattern": ID_PATTERN.replace(r"\Z", "$")}, "timestamp": {"type": "string", "format": "date-time"}}
+    properties: dict[str, Any] = {
+        wire.id_name: {"type": "string", "pattern": ID_PATTERN.replace(r"\Z", "$")},
+        "timestamp": {"type": "string", "format": "date-time"},
+    }
     for number in wire.numbers:
         properties[number.name] = {
             "anyOf": [{"type": "number", "minimum": number.low, "maximum": number.high}, *([{"type": "null"}] if number.nullable else [])],
@@ -95,19 +110,29 @@ def _post_batch(services: Services) -> Response:
     vehicle_rows, vehicle_indexes, vehicle_faults = readings(VEHICLE_WIRE, vehicles, clock, "/vehicles/{}", 0)
     meter_rows, meter_indexes, meter_faults = readings(METER_WIRE, meters, clock, "/meters/{}", len(vehicles))
     return _answer(
-        services, vehicle_rows, meter_rows, vehicle_indexes + meter_indexes, vehicle_faults + meter_faults, len(vehicles) + len(meters), pointers
+        services,
+        vehicle_rows,
+        meter_rows,
+        vehicle_indexes + meter_indexes,
+        vehicle_faults + meter_faults,
+        len(vehicles) + len(meters),
+        pointers,
     )
 
 
 def _refuse_misshapen(body: dict[str, Any], vehicles: Any, meters: Any) -> None:
     errors: list[Fault] = []
     if "vehicles" not in body and "meters" not in body:
-        errors.append({"index": 0, "pointer": "/vehicles", "code": "missing_field", "detail": "vehicles or meters is missing; an empty array is fine"})
+        errors.append(
+            {"index": 0, "pointer": "/vehicles", "code": "missing_field", "detail": "vehicles or meters is missing; an empty array is fine"}
+        )
     for name, value in (("vehicles", vehicles), ("meters", meters)):
         if not isinstance(value, list):
             errors.append({"index": 0, "pointer": f"/{name}", "code": "wrong_type", "detail": f"{name} is an array of readings"})
     if errors:
-        raise Problem(422, "invalid_readings", "Unprocessable Content", "the batch has not the shape of one; nothing is stored", **faults(errors))
+        raise Problem(
+            422, "invalid_readings", "Unprocessable Content", "the batch has not the shape of one; nothing is stored", **faults(errors)
+        )
 
 
 def _refuse_giant(services: Services, count: int) -> None:
@@ -117,13 +142,24 @@ def _refuse_giant(services: Services, count: int) -> None:
 
 
 def _answer(
-    services: Services, vehicles: list[Reading], meters: list[Reading], indexes: list[int], bad: list[Fault], received: int, pointers: Callable[[int], str]
+    services: Services,
+    vehicles: list[Reading],
+    meters: list[Reading],
+    indexes: list[int],
+    bad: list[Fault],
+    received: int,
+    pointers: Callable[[int], str],
 ) -> Response:
     outcomes = _commit(services, vehicles, meters)
     conflicts = [_conflict(index, pointers) for index, outcome in zip(indexes, outcomes, strict=True) if outcome is Outcome.CONFLICT]
     accepted, duplicates = outcomes.count(Outcome.ACCEPTED), outcomes.count(Outcome.DUPLICATE)
     errors = sorted(bad + conflicts, key=lambda fault: int(str(fault["index"])))
-    counts = {"received": received, "accepted": accepted, "duplicates": duplicates, "rejected": received - accepted - duplicates}
+    counts: dict[str, Any] = {
+        "received": received,
+        "accepted": accepted,
+        "duplicates": duplicates,
+        "rejected": received - accepted - duplicates,
+    }
     services.committer.counts.update(f"rejected:{fault['code']}" for fault in errors)
     if received and counts["rejected"] == received:
         detail = "the reading was not stored" if received == 1 else "none of the readings was stored"

@@ -8,6 +8,8 @@
     at: new Map(), // vehicle id → index into the columns
     failing: false, // the last request did not bring a picture
     inFlight: false,
+    asOf: null, // the server's time at which the picture was last known to be right, ms since the epoch
+    ahead: 0, // how far the server's clock is ahead of this browser's, ms
     ticks: [], // { bytes, ms } of the latest updates, for the bench
   };
   let etag = null;
@@ -22,6 +24,7 @@
   live.stale = () => live.failing || Boolean(live.picture?.stale);
 
   function accept(picture) {
+    if (!picture.figures) throw new Error("the server has no picture yet");
     live.picture = picture;
     const ids = picture.vehicles.id;
     if (ids.length !== live.at.size || ids.some((id, index) => live.at.get(id) !== index)) live.at = new Map(ids.map((id, index) => [id, index]));
@@ -37,13 +40,21 @@
     return window.fetch("/live/fleet", { cache: "no-store", credentials: "same-origin", headers: etag ? { "If-None-Match": etag } : {} });
   }
 
+  /** Nothing changed and nobody is away: what is on the screen is right as of now. */
+  function confirm(answer) {
+    const date = Date.parse(answer.headers.get("Date") ?? "");
+    live.ahead = Number.isNaN(date) ? 0 : date - Date.now();
+    live.asOf = live.picture.stale ? Date.parse(live.picture.asOf) : Date.now() + live.ahead;
+  }
+
   async function receive(answer) {
-    if (answer.status === 304) return false;
+    if (answer.status === 304) { confirm(answer); return false; }
     if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
     const text = await answer.text();
     const started = performance.now();
     accept(JSON.parse(text));
     etag = answer.headers.get("ETag");
+    confirm(answer);
     return started;
   }
 
@@ -55,7 +66,7 @@
     try {
       const started = await receive(await ask());
       live.failing = false;
-      if (started === false && !failed) return false;
+      if (started === false && !failed) { voltledger.views.ages(); return false; }
       live.show();
       if (started !== false) live.ticks = [...live.ticks.slice(-59), performance.now() - started];
     } catch {
@@ -74,7 +85,7 @@
     return Object.fromEntries(Object.entries(live.picture.vehicles).map(([name, column]) => [name, column[index]]));
   };
   live.kind = (index) => voltledger.kinds.of(live.picture.vehicles.verdict[index], live.picture.vehicles.severity[index]);
-  live.now = () => (live.picture ? Date.parse(live.picture.asOf) / 1000 : Date.now() / 1000);
+  live.now = () => (Date.now() + live.ahead) / 1000;
 
   voltledger.live = live;
   for (const event of ["voltledger:zone", "voltledger:scheme"]) window.addEventListener(event, () => live.picture && live.show());

@@ -48,13 +48,15 @@
       table.of = picture;
       const { add, update, remove } = difference(picture);
       if (add.length + update.length + remove.length) table.api.applyTransaction({ add, update, remove });
-      table.api.refreshCells({ columns: ["recordedAt"], force: true });
+      table.ages();
     }
     if (table.version !== voltledger.fleet.version) {
       table.version = voltledger.fleet.version;
       table.api.onFilterChanged();
     }
   };
+
+  table.ages = () => table.api && !table.api.isDestroyed() && table.api.refreshCells({ columns: ["recordedAt"], force: true });
 
   table.mark = function (id) {
     const node = id && table.api && !table.api.isDestroyed() ? table.api.getRowNode(id) : null;

@@ -28,12 +28,12 @@
     if (!state) return;
     const { picture } = live, stale = live.stale();
     state.className = `live-state ${stale ? "is-stale" : picture ? "is-live" : "is-waiting"}`;
-    const at = picture ? `${format.clock(picture.asOf)} ${format.zoneName(picture.asOf)}` : "";
+    const at = picture ? `${format.clock(live.asOf)} ${format.zoneName(live.asOf)}` : "";
     text(state.querySelector(".live-word"), stale ? "Stale" : picture ? "Live" : "Connecting");
     text(state.querySelector(".live-time"), picture ? `as of ${at}` : "");
     const banner = byId("stale-banner");
     banner.hidden = !stale;
-    text(banner.querySelector("span"), picture ? `Database unreachable. Data as of ${format.clock(picture.asOf, false)} ${format.zoneName(picture.asOf)}.` : "Database unreachable. Nothing to show yet.");
+    text(banner.querySelector("span"), picture ? `Database unreachable. Data as of ${format.clock(live.asOf, false)} ${format.zoneName(live.asOf)}. The last figures stay until it is back.` : "Database unreachable. Nothing to show yet.");
     const badge = byId("nav-alerts-count");
     badge.hidden = !picture?.figures.alerts;
     text(badge, String(picture?.figures.alerts ?? ""));
@@ -62,7 +62,7 @@
     lossOf: (f) => `of ${format.amount(f.acKwh)} kWh from the grid`,
     alerts: (f) => format.number(f.alerts),
     critical: (f) => (f.alerts ? `${format.number(f.critical)} critical, ${format.number(f.alerts - f.critical)} warning` : "nothing needs anyone"),
-    asOf: (_, p) => `at ${format.clock(p.asOf)}`,
+    asOf: () => `at ${format.clock(live.asOf)}`,
     window: (_, p) => `24 h to ${format.clock(p.windowTo, false)}`,
   };
   function figures({ figures: values, ...picture }) {
@@ -252,6 +252,15 @@
     views.panel();
     voltledger.table.update();
     voltledger.fleetMap.update();
+  };
+
+  /** What grows old although nothing changed. */
+  views.ages = function () {
+    header();
+    for (const element of document.querySelectorAll("[data-figure=asOf]")) text(element, FIGURES.asOf());
+    if (!byId("fleet-page")) return;
+    views.panel();
+    voltledger.table.ages();
   };
 
   views.all = function () {

@@ -3,7 +3,6 @@
   "use strict";
   const { voltledger } = window;
   const clientside = (window.dash_clientside = window.dash_clientside || {});
-  const { no_update: same } = clientside;
 
   voltledger.go = function (href) {
     window.history.pushState({}, "", href);
@@ -40,7 +39,6 @@
     /** The one clock of every page. */
     async tick() {
       await voltledger.live.tick();
-      return same;
     },
     /** A page was drawn: mark it in the navigation and fill it. */
     navigated(pathname) {
@@ -49,11 +47,9 @@
         if (here) link.setAttribute("aria-current", "page"); else link.removeAttribute("aria-current");
       }
       voltledger.views.all();
-      return same;
     },
     mounted() {
       voltledger.views.all();
-      return same;
     },
     fleetMounted(_, selected) {
       voltledger.hookMaps();
@@ -62,35 +58,28 @@
       const sort = new URLSearchParams(window.location.search).get("sort");
       if (sort) window.dash_ag_grid.getApiAsync("fleet-table").then(() => voltledger.table.sortBy(sort, "desc"));
       voltledger.live.show();
-      return same;
     },
     filtered(q, verdict, site, state) {
       voltledger.fleet.setFilter({ q: q ?? "", verdict: verdict ?? [], site: site ?? [], state: state || null });
-      return same;
     },
     cleared(clicks) {
       if (clicks) voltledger.fleet.fill({});
-      return same;
     },
     closed(clicks) {
       if (clicks) voltledger.fleet.select(null);
-      return same;
     },
     downloaded(clicks) {
       if (clicks) voltledger.table.download();
-      return same;
     },
     chosenScheme(value) {
       if (value && value !== voltledger.scheme.choice()) voltledger.scheme.choose(value);
-      return same;
     },
     chosenZone(value) {
       if (value && value !== voltledger.zone.choice()) voltledger.zone.choose(value);
-      return same;
     },
     /** Tells the server-drawn parts how this viewer sees the page, and the controls what was remembered. */
     viewer() {
-      const { set_props: set } = clientside;
+      const { set_props: set } = window.dash_clientside;
       const tell = () => {
         set("viewer", { data: { zone: voltledger.zone.name(), scheme: voltledger.scheme.shown() } });
         set("mantine", { forceColorScheme: voltledger.scheme.shown() });
@@ -100,20 +89,18 @@
       set("scheme-choice", { value: voltledger.scheme.choice() });
       set("zone-choice", { value: voltledger.zone.choice() });
       tell();
-      return same;
     },
     /** When this vehicle last reported, as far as the picture knows: changes once per reading, and the page is drawn anew with it. */
     beat(_, vehicleId, before) {
       const index = voltledger.live.at.get(vehicleId);
       const beat = index === undefined ? null : voltledger.live.picture.vehicles.recordedAt[index];
-      return beat === before ? same : beat;
+      return beat === before ? window.dash_clientside.no_update : beat;
     },
     /** The range in the address, so that the page can be sent to a colleague. */
     ranged(range) {
       const url = new URL(window.location.href);
       if (range === "24h") url.searchParams.delete("range"); else url.searchParams.set("range", range);
       if (window.location.pathname.startsWith("/vehicles/")) window.history.replaceState(window.history.state, "", url.pathname + url.search);
-      return same;
     },
   };
 })();

@@ -76,7 +76,8 @@ def uncertainty(dc: Stream, ac: Stream) -> float | None:
     """(AC step + DC step) ÷ AC, plus 1 % for the meters; None without AC."""
     if ac.energy_milliwh <= 0:
         return None
-    return (ac.step_milliwh + dc.step_milliwh) / ac.energy_milliwh + METER_UNCERTAINTY
+    # Rounded, so that exactly 6 % is not 6.000000000000001 %.
+    return round((ac.step_milliwh + dc.step_milliwh) / ac.energy_milliwh + METER_UNCERTAINTY, 12)
 
 
 def summarise(evidence: Evidence, thresholds: Thresholds = Thresholds(), group: list[Evidence] | None = None) -> Summary:
@@ -160,7 +161,11 @@ def _meters(evidence: Evidence) -> str:
 def _unmapped(case: _Case) -> _Found:
     if case.evidence.meter_ids:
         return None
-    return Verdict.UNMAPPED, None, "no meter is assigned to this vehicle in the window, so nobody knows what its charging took from the grid"
+    return (
+        Verdict.UNMAPPED,
+        None,
+        "no meter is assigned to this vehicle in the window, so nobody knows what its charging took from the grid",
+    )
 
 
 def _not_charging(case: _Case) -> _Found:
@@ -236,7 +241,11 @@ def _suspect_measurement(case: _Case) -> _Found:
     if ratio is None or slack is None:
         return None
     if ratio > IMPOSSIBLE_RATIO + slack:
-        return Verdict.SUSPECT_MEASUREMENT, None, f"{_percent(ratio)} is more than a charger can give (102 % ± {_percent(slack)}): one of the two measures wrongly"
+        return (
+            Verdict.SUSPECT_MEASUREMENT,
+            None,
+            f"{_percent(ratio)} is more than a charger can give (102 % ± {_percent(slack)}): one of the two measures wrongly",
+        )
     if evidence.stuck_s >= STUCK_S and evidence.stuck_ac_milliwh > STUCK_AC_MILLIWH:
         minutes = evidence.stuck_s // 60
         return (
@@ -275,7 +284,9 @@ def _low_by_band(ratio: float, slack: float, band: Band, left_out: str) -> _Foun
     if ratio >= edge:
         return None
     severity: Severity = "critical" if ratio < edge - CRITICAL_BELOW_LOW else "warning"
-    words = f"{_percent(ratio)}{left_out} is below the expected {_percent(band.low)} to {_percent(band.high)}, uncertain by ±{_percent(slack)}"
+    words = (
+        f"{_percent(ratio)}{left_out} is below the expected {_percent(band.low)} to {_percent(band.high)}, uncertain by ±{_percent(slack)}"
+    )
     return Verdict.LOW, severity, words
 
 

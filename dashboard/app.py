@@ -36,7 +36,9 @@ def create_dash(settings: config.Settings | None = None) -> Dash:
     reading = pool(settings.database_url, settings.read_connections, "read", settings.statement_timeout_s)
     writing = pool(settings.database_url, settings.committer_threads, "write", settings.statement_timeout_s)
     admin = pool(settings.database_url, 1, "admin", 60.0)
-    committer = Committer(writing, settings.committer_threads, settings.queue_readings, settings.commit_readings, settings.new_old_days_per_hour)
+    committer = Committer(
+        writing, settings.committer_threads, settings.queue_readings, settings.commit_readings, settings.new_old_days_per_hour
+    )
     server = api_app.create(ApiServices(reading, committer, _limits(settings), thresholds, _now))
     money = Money(settings.tariff_per_kwh, settings.currency, settings.grid_co2_kg_per_kwh)
     picture = FleetPicture(reading, settings.tick_s, settings.silent_after_s, money, thresholds, _now)
@@ -82,14 +84,15 @@ def _dash(server: Any, services: Services) -> Dash:
 
 
 def _serve_live(server: Any, services: Services) -> None:
-    @server.get("/live/fleet", doc_ui=False)
-    def get_live_fleet() -> Response:
+    def get_live_fleet() -> Any:
         picture = services.picture.get()
         response = Response(picture.body, mimetype="application/json")
         response.headers["Content-Encoding"] = "gzip"
         response.headers["Cache-Control"] = "no-cache"
         response.set_etag(picture.etag)
         return response.make_conditional(request)
+
+    server.add_url_rule("/live/fleet", view_func=get_live_fleet)
 
 
 def _close(committer: Committer, stop: Any, *pools: Any) -> None:

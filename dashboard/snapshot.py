@@ -48,9 +48,22 @@ class FleetPicture:
     """Keeps the newest picture. Where the database is away the last one stays, marked as stale."""
 
     def __init__(
-        self, pool: "ConnectionPool[Conn]", tick_s: float, silent_after_s: int, money: Money, thresholds: Thresholds, now: Callable[[], datetime]
+        self,
+        pool: "ConnectionPool[Conn]",
+        tick_s: float,
+        silent_after_s: int,
+        money: Money,
+        thresholds: Thresholds,
+        now: Callable[[], datetime],
     ) -> None:
-        self._pool, self._tick_s, self._silent_after_s, self._money, self._thresholds, self._now = pool, tick_s, silent_after_s, money, thresholds, now
+        self._pool, self._tick_s, self._silent_after_s, self._money, self._thresholds, self._now = (
+            pool,
+            tick_s,
+            silent_after_s,
+            money,
+            thresholds,
+            now,
+        )
         self._lock = threading.Lock()
         self._picture: Picture | None = None
         self._content: dict[str, Any] | None = None
@@ -217,4 +230,12 @@ def _figures(fleet: FleetSummary, money: Money) -> dict[str, Any]:
 
 
 def _empty() -> dict[str, Any]:
-    return {"asOf": None, "windowFrom": None, "windowTo": None, "stale": True, "figures": None, "vehicles": {name: [] for name in _COLUMNS}, "alerts": []}
+    return {
+        "asOf": None,
+        "windowFrom": None,
+        "windowTo": None,
+        "stale": True,
+        "figures": None,
+        "vehicles": {name: [] for name in _COLUMNS},
+        "alerts": [],
+    }

@@ -39,7 +39,9 @@ def int4s(values: list[int]) -> Int4Array:
 
 def timestamps(us_since_1970: list[int]) -> TimestamptzArray:
     """timestamptz[] of microseconds since 1970."""
-    return TimestamptzArray(_head(1184, len(us_since_1970)) + _fixed((np.array(us_since_1970, dtype="i8") - _US_1970_TO_2000).astype(">i8"), 8))
+    return TimestamptzArray(
+        _head(1184, len(us_since_1970)) + _fixed((np.array(us_since_1970, dtype="i8") - _US_1970_TO_2000).astype(">i8"), 8)
+    )
 
 
 def _head(oid: int, count: int) -> bytes:

@@ -46,7 +46,9 @@ def store(conn: Conn, side: Side, readings: Sequence[Reading], received_at: date
     return outcomes
 
 
-def _rejudge_repeats(readings: Sequence[Reading], outcomes: list[Outcome], first: dict[tuple[str, int], int], kept: int, stored: tuple[object, ...]) -> None:
+def _rejudge_repeats(
+    readings: Sequence[Reading], outcomes: list[Outcome], first: dict[tuple[str, int], int], kept: int, stored: tuple[object, ...]
+) -> None:
     key = (readings[kept][0], readings[kept][1])
     if len(first) == len(readings):
         return
@@ -136,7 +138,18 @@ def rollup_select(side: Side, source: str, where: str = "") -> str:
 def rollup_columns(side: Side) -> str:
     """The rollup table's columns, in the order of `rollup_select`."""
     measures = [f"{m}_{part}" for m in side.measures for part in ("sum", "count", "min", "max")]
-    fixed = (side.key, "bucket", "readings", "charging_readings", side.energy, "smallest_milliwh", "first_at", "last_at", "charging_first_at", "charging_last_at")
+    fixed = (
+        side.key,
+        "bucket",
+        "readings",
+        "charging_readings",
+        side.energy,
+        "smallest_milliwh",
+        "first_at",
+        "last_at",
+        "charging_first_at",
+        "charging_last_at",
+    )
     return ", ".join((*fixed, *measures))
 
 

@@ -8,7 +8,12 @@ from db.engine import Conn
 AHEAD = timedelta(days=7)
 _PARTITION_LOCK = 4_096_115_002
 _EPOCH = date(1970, 1, 1)
-_TABLES = (("vehicle_history", ""), ("meter_history", ""), ("vehicle_rollup", "WITH (fillfactor = 60)"), ("meter_rollup", "WITH (fillfactor = 60)"))
+_TABLES = (
+    ("vehicle_history", ""),
+    ("meter_history", ""),
+    ("vehicle_rollup", "WITH (fillfactor = 60)"),
+    ("meter_rollup", "WITH (fillfactor = 60)"),
+)
 US_PER_DAY = 86_400_000_000
 
 

@@ -52,5 +52,3 @@ def learn_rhythms(conn: Conn, side: Side, now: datetime, devices: int = 500) -> 
             {"id": device, "now": now},
         )
     return len(rows)
-
-

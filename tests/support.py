@@ -28,12 +28,19 @@ DEPOT = {"meterId": "depot-1", "kwhConsumedAc": 6, "voltage": 220, "timestamp": 
 @contextmanager
 def api(database_url: str, now: datetime = NOW, limits: dict[str, Any] | None = None, **settings: Any) -> Iterator[FlaskClient]:
     """A client of the API alone, at a fixed instant."""
-    chosen = config.Settings(_env_file=None, **settings)  # type: ignore[call-arg]
+    chosen = config.Settings(_env_file=None, **settings)
     reading, writing = pool(database_url, 2, "read", 5), pool(database_url, 2, "write", 5)
     with writing.connection() as conn:
         partitions.ensure_ahead(conn, now)
     committer = Committer(writing, 2, chosen.queue_readings, chosen.commit_readings, chosen.new_old_days_per_hour, lambda: now)
-    allowed = Limits(chosen.body_bytes, chosen.inflated_bytes, chosen.batch_readings, chosen.clock_ahead_s, chosen.oldest_reading_days, chosen.commit_wait_s)
+    allowed = Limits(
+        chosen.body_bytes,
+        chosen.inflated_bytes,
+        chosen.batch_readings,
+        chosen.clock_ahead_s,
+        chosen.oldest_reading_days,
+        chosen.commit_wait_s,
+    )
     app = api_app.create(Services(reading, committer, replace(allowed, **(limits or {})), Thresholds(), lambda: now))
     try:
         yield app.test_client()

@@ -207,7 +207,11 @@ ANYTHING = st.recursive(
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(st.one_of(ANYTHING, st.fixed_dictionaries({name: st.one_of(st.just(value), ANYTHING) for name, value in van().items()})), max_size=4))
+@given(
+    st.lists(
+        st.one_of(ANYTHING, st.fixed_dictionaries({name: st.one_of(st.just(value), ANYTHING) for name, value in van().items()})), max_size=4
+    )
+)
 def test_whatever_comes_each_item_is_either_a_row_or_has_a_fault(items: list[Any]) -> None:
     rows, indexes, faults = readings(VEHICLE_WIRE, items, CLOCK, "/{}", 0)
     assert len(rows) == len(indexes)

@@ -24,7 +24,9 @@ def _us(at: datetime) -> int:
 def charge(vehicle_id: str, meter_id: str, minutes: int = 90) -> tuple[list[Reading], list[Reading]]:
     """A charge at 11 kW from 10 to midnight on, with readings on the minute."""
     first = _us(START - timedelta(minutes=10))
-    vehicles: list[Reading] = [(vehicle_id, first + n * 60 * US, 168_000, 2000 + n, None if n % 7 == 0 else 1800, None, None) for n in range(minutes)]
+    vehicles: list[Reading] = [
+        (vehicle_id, first + n * 60 * US, 168_000, 2000 + n, None if n % 7 == 0 else 1800, None, None) for n in range(minutes)
+    ]
     meters: list[Reading] = [(meter_id, first + n * 60 * US, 183_333, 23_000, None, None) for n in range(minutes)]
     return vehicles, meters
 
@@ -74,7 +76,9 @@ def test_i5_live_is_the_newest_reading_of_history(db: Any) -> None:
     random.Random(3).shuffle(vehicles)
     for reading in vehicles:
         ingest.store(db, VEHICLE, [reading], START)
-    newest = db.execute("SELECT vehicle_id, recorded_at, dc_milliwh, soc_centi_pct FROM vehicle_history ORDER BY recorded_at DESC LIMIT 1").fetchone()
+    newest = db.execute(
+        "SELECT vehicle_id, recorded_at, dc_milliwh, soc_centi_pct FROM vehicle_history ORDER BY recorded_at DESC LIMIT 1"
+    ).fetchone()
     assert db.execute("SELECT vehicle_id, recorded_at, dc_milliwh, soc_centi_pct FROM live_vehicle").fetchone() == newest
 
 
@@ -151,7 +155,12 @@ def test_fleet_mapping_takes_plain_sql_as_the_reference_does(db: Any) -> None:
 
 
 def test_the_schema_refuses_nonsense(db: Any) -> None:
-    for column, value in (("dc_milliwh", "-1"), ("dc_milliwh", "50000001"), ("soc_centi_pct", "10001"), ("recorded_at", "'1999-12-31 23:59+00'")):
+    for column, value in (
+        ("dc_milliwh", "-1"),
+        ("dc_milliwh", "50000001"),
+        ("soc_centi_pct", "10001"),
+        ("recorded_at", "'1999-12-31 23:59+00'"),
+    ):
         values = {"vehicle_id": "'x'", "recorded_at": "'2026-02-04 01:00+00'", "received_at": "now()", "dc_milliwh": "1", column: value}
         with pytest.raises(psycopg.errors.CheckViolation), db.transaction():
             db.execute(f"INSERT INTO vehicle_history ({', '.join(values)}) VALUES ({', '.join(values.values())})")

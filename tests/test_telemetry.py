@@ -124,7 +124,9 @@ def test_the_past_can_be_closed_by_a_setting(database_url: str) -> None:
 
 def test_only_so_many_days_of_the_past_open_in_an_hour(database_url: str) -> None:
     with api(database_url, new_old_days_per_hour=3) as client:
-        codes = [client.post("/v1/telemetry/vehicle", json=van(timestamp=f"2020-01-{day:02d}T12:00:00Z")).status_code for day in range(1, 6)]
+        codes = [
+            client.post("/v1/telemetry/vehicle", json=van(timestamp=f"2020-01-{day:02d}T12:00:00Z")).status_code for day in range(1, 6)
+        ]
         ordinary = client.post("/v1/telemetry/vehicle", json=van())
         refused = client.post("/v1/telemetry/vehicle", json=van(timestamp="2020-01-20T12:00:00Z"))
     assert codes == [201, 201, 201, 503, 503]
@@ -168,7 +170,11 @@ def test_c4_with_the_database_away_nothing_is_confirmed_and_the_process_lives(da
     app = api_app.create(Services(reading, committer, Limits(5 << 20, 20 << 20, 5_000, 300, None, 5.0), Thresholds(), lambda: NOW))
     client = app.test_client()
     got = client.post("/v1/telemetry/vehicle", json=van())
-    assert (got.status_code, got.get_json()["type"], got.mimetype) == (503, "urn:voltledger:problem:database_unavailable", "application/problem+json")
+    assert (got.status_code, got.get_json()["type"], got.mimetype) == (
+        503,
+        "urn:voltledger:problem:database_unavailable",
+        "application/problem+json",
+    )
     assert 1 <= int(got.headers["Retry-After"]) <= 30
     assert client.get("/readyz").status_code == 503
     assert client.get("/v1/analytics/performance/van-7").status_code == 503

@@ -100,7 +100,8 @@ def test_more_out_than_in_is_a_suspect_measurement_beyond_its_uncertainty() -> N
 
 
 @pytest.mark.parametrize(
-    ("seconds", "milliwh", "verdict"), [(1800, 1_000_001, Verdict.SUSPECT_MEASUREMENT), (1800, 1_000_000, Verdict.OK), (900, 5_000_000, Verdict.OK)]
+    ("seconds", "milliwh", "verdict"),
+    [(1800, 1_000_001, Verdict.SUSPECT_MEASUREMENT), (1800, 1_000_000, Verdict.OK), (900, 5_000_000, Verdict.OK)],
 )
 def test_a_counter_frozen_for_half_an_hour_is_a_suspect_measurement(seconds: int, milliwh: int, verdict: Verdict) -> None:
     assert judged(charged(stuck_s=seconds, stuck_ac_milliwh=milliwh)).verdict is verdict
@@ -109,7 +110,9 @@ def test_a_counter_frozen_for_half_an_hour_is_a_suspect_measurement(seconds: int
 def test_warming_up_is_conditioning_and_what_remains_decides() -> None:
     cold = charged(dc_kwh=1.0, ac_kwh=3.0, minutes=20, set_aside_buckets=2, plain_dc_milliwh=0, plain_ac_milliwh=999_999)
     assert judged(cold).verdict is Verdict.CONDITIONING
-    cold_then_fine = charged(dc_kwh=15.0, ac_kwh=20.0, set_aside_buckets=4, plain_dc_milliwh=9_200_000, plain_ac_milliwh=10 * KWH, plain_charging_s=3300)
+    cold_then_fine = charged(
+        dc_kwh=15.0, ac_kwh=20.0, set_aside_buckets=4, plain_dc_milliwh=9_200_000, plain_ac_milliwh=10 * KWH, plain_charging_s=3300
+    )
     assert judged(cold_then_fine).verdict is Verdict.OK
 
 
@@ -123,7 +126,10 @@ def test_low_begins_below_the_band_less_the_uncertainty() -> None:
     assert (critical.verdict, critical.severity) == (Verdict.LOW, "critical")
 
 
-@pytest.mark.parametrize(("dc_kwh", "verdict", "severity"), [(17.0, "ok", None), (16.9999, "low", "warning"), (15.0, "low", "warning"), (14.9999, "low", "critical")])
+@pytest.mark.parametrize(
+    ("dc_kwh", "verdict", "severity"),
+    [(17.0, "ok", None), (16.9999, "low", "warning"), (15.0, "low", "warning"), (14.9999, "low", "critical")],
+)
 def test_plain_thresholds_are_taken_literally(dc_kwh: float, verdict: str, severity: str | None) -> None:
     summary = judged(charged(dc_kwh=dc_kwh), Thresholds(use="plain"))
     assert (summary.verdict, summary.severity) == (verdict, severity)

@@ -79,7 +79,8 @@ def vehicles(conn: Conn, now: datetime, after: str = "", limit: int | None = Non
     """Vehicles ordered by id, those after `after`, at most `limit`; without their meters' state."""
     with conn.cursor(row_factory=class_row(VehicleNow)) as cursor:
         return cursor.execute(
-            f"SELECT * FROM ({_VEHICLES}) v WHERE vehicle_id > %(after)s ORDER BY vehicle_id LIMIT %(limit)s", {"now": now, "after": after, "limit": limit}
+            f"SELECT * FROM ({_VEHICLES}) v WHERE vehicle_id > %(after)s ORDER BY vehicle_id LIMIT %(limit)s",
+            {"now": now, "after": after, "limit": limit},
         ).fetchall()
 
 
@@ -149,7 +150,15 @@ def describe_vehicle(conn: Conn, vehicle_id: str, name: str | None, model: str |
     return bool(row and row[0])
 
 
-def describe_meter(conn: Conn, meter_id: str, name: str | None, rated_kw: float | None, site_id: str | None, latitude: float | None, longitude: float | None) -> bool:
+def describe_meter(
+    conn: Conn,
+    meter_id: str,
+    name: str | None,
+    rated_kw: float | None,
+    site_id: str | None,
+    latitude: float | None,
+    longitude: float | None,
+) -> bool:
     """Create or change a meter's description; whether it is new. Raises psycopg.errors.ForeignKeyViolation for an unknown site."""
     row = conn.execute(
         """INSERT INTO meter AS m VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (meter_id) DO UPDATE SET name = excluded.name, rated_w = excluded.rated_w,

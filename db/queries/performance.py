@@ -21,7 +21,8 @@ def summaries(
     missing = {mate for one in found.values() for mate in one.group} - found.keys()
     all_known = {**found, **(evidence(conn, start, end, sorted(missing)) if missing else {})}
     return {
-        vehicle_id: summarise(one, thresholds, [all_known[mate] for mate in one.group] if one.group else None) for vehicle_id, one in found.items()
+        vehicle_id: summarise(one, thresholds, [all_known[mate] for mate in one.group] if one.group else None)
+        for vehicle_id, one in found.items()
     }
 
 

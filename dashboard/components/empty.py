@@ -1,0 +1,50 @@
+"""Pages without data say what to do next."""
+
+from typing import Any
+
+from dash import html
+
+_READING = """curl -X POST {origin}/v1/telemetry/vehicle \\
+  -H 'Content-Type: application/json' \\
+  -d '{{"vehicleId": "van-7", "soc": 62.5, "kwhDeliveredDc": 0.17, "batteryTemp": 24.5,
+       "latitude": 52.3731, "longitude": 4.8926, "timestamp": "'$(date -u +%FT%TZ)'"}}'"""
+_METER = """curl -X POST {origin}/v1/telemetry/meter \\
+  -H 'Content-Type: application/json' \\
+  -d '{{"meterId": "depot-1", "kwhConsumedAc": 0.19, "voltage": 231, "timestamp": "'$(date -u +%FT%TZ)'"}}'"""
+_MAPPING = """curl -X PUT {origin}/v1/mappings/van-7 \\
+  -H 'Content-Type: application/json' -d '{{"meterId": "depot-1"}}'"""
+
+
+def message(title: str, *body: Any, tone: str = "") -> html.Div:
+    """A calm card in the middle of the page."""
+    return html.Div([html.H2(title), *body], className=f"card message {tone}".strip())
+
+
+def command(template: str, element_id: str) -> html.Div:
+    """A command to copy; `{origin}` becomes the address this page came from."""
+    before, *after = template.replace("{{", "{").replace("}}", "}").split("{origin}")
+    code = [before] + [part for text in after for part in (html.Span("http://127.0.0.1:8050", **{"data-origin": ""}), text)]
+    copy = html.Button("Copy", type="button", className="button copy", **{"data-copy": element_id, "aria-label": "Copy the command"})
+    return html.Div([html.Pre(html.Code(code, id=element_id), tabIndex=0), copy], className="command")
+
+
+def first_use() -> html.Div:
+    """No vehicle yet: the command that sends the first reading. The page fills by itself when it arrives."""
+    return message(
+        "No vehicle has reported yet",
+        html.P("Send the first reading and this page fills by itself, without a reload:"),
+        command(_READING, "curl-vehicle"),
+        html.P("For an efficiency it takes the other side of the cable too: the meter's reading, and which meter feeds the vehicle."),
+        command(_METER, "curl-meter"),
+        command(_MAPPING, "curl-mapping"),
+        html.P(["Everything a device or program can call is described at ", html.A("/api", href="/api"), "."]),
+    )
+
+
+def away() -> html.Div:
+    """The database cannot be reached and nothing was loaded before."""
+    return message(
+        "The database cannot be reached",
+        html.P("There are no earlier figures to show. This page fills by itself as soon as it is back."),
+        tone="is-away",
+    )

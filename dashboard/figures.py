@@ -1,0 +1,231 @@
+"""Charts as functions of data: no database, no clock. One time axis for everything, so that there is one zoom."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
+from typing import Any, Literal
+
+from charging.verdict import Summary
+from dashboard import format as fmt
+from dashboard.components.verdict import KINDS, kind_of
+from db.queries.history import MeterPoint, VehiclePoint
+
+Scheme = Literal["light", "dark"]
+Figure = dict[str, Any]
+Trace = dict[str, Any]
+JUDGED = ("ok", "low")
+
+# The same colours as in assets/90-style.css; a test compares.
+COLOURS: dict[str, dict[str, str]] = {
+    "light": {
+        "text": "#1b2230", "muted": "#5a6577", "grid": "#e8ebf0", "paper": "#ffffff", "ac": "#4f74b3", "dc": "#0c8577", "loss": "#b7791f", "band": "rgba(12,133,119,.13)",
+        "ok": "#0c8577", "low": "#b45309", "critical": "#c2185b", "suspect_measurement": "#7c3aed", "charged_elsewhere": "#8a5a2b", "insufficient_data": "#6b7688",
+        "shared_meter": "#4b5bb0", "conditioning": "#0277b6", "unmapped": "#6b7688", "not_charging": "#8b95a5", "soc": "#4b5bb0", "temp": "#b7791f",
+    },
+    "dark": {
+        "text": "#e4e8ef", "muted": "#98a3b5", "grid": "#232a36", "paper": "#151a22", "ac": "#7fa3e0", "dc": "#35c0ae", "loss": "#e0aa4e", "band": "rgba(53,192,174,.14)",
+        "ok": "#35c0ae", "low": "#f2a33c", "critical": "#ff6b93", "suspect_measurement": "#b794f6", "charged_elsewhere": "#c99b6c", "insufficient_data": "#8d99ab",
+        "shared_meter": "#98a5ef", "conditioning": "#5cb8f2", "unmapped": "#8d99ab", "not_charging": "#6b7688", "soc": "#98a5ef", "temp": "#e0aa4e",
+    },
+}  # fmt: skip
+_SYMBOLS = {"circle": "circle", "triangle": "triangle-up", "diamond": "diamond", "square": "square", "plus": "cross", "ring": "circle-open", "hexagon": "hexagon",
+            "pentagon": "pentagon", "cross": "x", "dot": "circle"}  # fmt: skip
+# Rows from top to bottom: name, unit, share of the height.
+_ROWS = (("Efficiency", "%", 0.28), ("Energy", "kWh", 0.22), ("Power", "kW", 0.18), ("State of charge", "%", 0.16), ("Battery temperature", "°C", 0.16))
+_GAP = 0.052
+_FLOOR_PCT = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """What one vehicle and its meter did over (start, end]. Bins and points are named by their beginning and `*_s` seconds wide."""
+
+    start: datetime
+    end: datetime
+    bins: Sequence[tuple[datetime, Summary]]
+    bin_s: int
+    vehicle: Sequence[VehiclePoint]
+    meter: Sequence[MeterPoint]
+    point_s: int
+
+
+def timeline(data: Timeline, zone_name: str, scheme: Scheme, revision: str) -> Figure:
+    """Efficiency with its band, both energies with the loss between them, power, state of charge and temperature.
+
+    Times are drawn with the one offset that `zone_name` has at the end of the window, named on the axis: no hour appears twice.
+    While `revision` stays the same, a viewer's zoom stays.
+    """
+    axis = _Axis(fmt.zone(zone_name), data.end)
+    colours = COLOURS[scheme]
+    traces = [*_efficiency(data, axis, colours), *_energy(data, axis, colours), *_power(data, axis, colours), *_state(data, axis, colours)]
+    return {"data": traces, "layout": _layout(data, axis, zone_name, colours, revision)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    """Turns instants into what plotly draws as local time: milliseconds shifted by one offset."""
+
+    tz: tzinfo
+    end: datetime
+
+    def ms(self, at: datetime) -> float:
+        offset = self.end.astimezone(self.tz).utcoffset() or timedelta()
+        return (at.timestamp() + offset.total_seconds()) * 1000
+
+
+def _efficiency(data: Timeline, axis: _Axis, colours: dict[str, str]) -> list[Trace]:
+    floor = _floor_pct(data.bins)
+    judged = [(at, s) for at, s in data.bins if s.verdict in JUDGED and s.ratio is not None]
+    other = [(at, s) for at, s in data.bins if s.verdict not in JUDGED]
+    return [_band(data, axis, colours), _line(judged, data.bin_s, axis, colours), _judged(judged, data.bin_s, axis, colours), _unjudged(other, data.bin_s, axis, colours, floor)]
+
+
+def _floor_pct(bins: Iterable[tuple[datetime, Summary]]) -> float:
+    """60 %, or lower where a judged bin lies lower."""
+    ratios = [s.ratio * 100 for _, s in bins if s.ratio is not None and s.verdict in JUDGED]
+    return max(0.0, min([_FLOOR_PCT, *(10 * (r // 10) - 5 for r in ratios)]))
+
+
+def _middle(at: datetime, width_s: int, axis: _Axis) -> float:
+    return axis.ms(at) + width_s * 500
+
+
+def _band(data: Timeline, axis: _Axis, colours: dict[str, str]) -> Trace:
+    known = [(at, s.expected_low, s.expected_high) for at, s in data.bins if s.expected_low is not None and s.expected_high is not None]
+    return {
+        "type": "bar", "name": "Expected", "yaxis": "y", "x": [_middle(at, data.bin_s, axis) for at, _, _ in known],
+        "base": [low * 100 for _, low, _ in known], "y": [(high - low) * 100 for _, low, high in known], "width": data.bin_s * 1000,
+        "marker": {"color": colours["band"], "line": {"width": 0}}, "customdata": [fmt.band(low, high) for _, low, high in known],
+        "hovertemplate": "%{customdata}<extra>Expected</extra>", "offset": -data.bin_s * 500,
+    }  # fmt: skip
+
+
+def _gapped(points: Sequence[tuple[float, float | None]], width_ms: float) -> tuple[list[float], list[float | None]]:
+    """Coordinates with a hole wherever two neighbours are further apart than the width: a gap is a gap."""
+    xs: list[float] = []
+    ys: list[float | None] = []
+    for x, y in points:
+        if xs and x - xs[-1] > width_ms * 1.5:
+            xs.append(xs[-1] + width_ms)
+            ys.append(None)
+        xs.append(x)
+        ys.append(y)
+    return xs, ys
+
+
+def _line(judged: Sequence[tuple[datetime, Summary]], bin_s: int, axis: _Axis, colours: dict[str, str]) -> Trace:
+    xs, ys = _gapped([(_middle(at, bin_s, axis), (s.ratio or 0) * 100) for at, s in judged], bin_s * 1000)
+    return {"type": "scatter", "mode": "lines", "yaxis": "y", "x": xs, "y": ys, "line": {"color": colours["ok"], "width": 1.2}, "opacity": 0.5, "hoverinfo": "skip", "showlegend": False}
+
+
+def _judged(judged: Sequence[tuple[datetime, Summary]], bin_s: int, axis: _Axis, colours: dict[str, str]) -> Trace:
+    kinds = [kind_of(s.verdict, s.severity) for _, s in judged]
+    return {
+        "type": "scatter", "mode": "markers", "name": "Efficiency", "yaxis": "y",
+        "x": [_middle(at, bin_s, axis) for at, _ in judged], "y": [(s.ratio or 0) * 100 for _, s in judged],
+        "error_y": {"type": "data", "array": [(s.uncertainty or 0) * 100 for _, s in judged], "color": colours["muted"], "thickness": 1, "width": 0},
+        "marker": {"size": 8, "color": [colours[k] for k in kinds], "symbol": [_SYMBOLS[KINDS[k].shape] for k in kinds], "line": {"width": 1.2, "color": colours["paper"]}},
+        "customdata": [[fmt.percent(s.uncertainty), KINDS[k].label] for (_, s), k in zip(judged, kinds, strict=True)],
+        "hovertemplate": "%{y:.1f} % ± %{customdata[0]} · %{customdata[1]}<extra>Efficiency</extra>",
+    }  # fmt: skip
+
+
+def _unjudged(other: Sequence[tuple[datetime, Summary]], bin_s: int, axis: _Axis, colours: dict[str, str], floor: float) -> Trace:
+    """Bins without enough evidence stand on the floor of the chart: shown as such, not as a number."""
+    kinds = [kind_of(s.verdict, s.severity) for _, s in other]
+    return {
+        "type": "scatter", "mode": "markers", "name": "No efficiency", "yaxis": "y", "cliponaxis": False,
+        "x": [_middle(at, bin_s, axis) for at, _ in other], "y": [floor + 1.6] * len(other),
+        "marker": {"size": [4 if k == "not_charging" else 7 for k in kinds], "color": [colours[k] for k in kinds], "symbol": [_SYMBOLS[KINDS[k].shape] for k in kinds], "opacity": 0.75},
+        "customdata": [KINDS[k].label for k in kinds], "hovertemplate": "%{customdata}<extra>No efficiency</extra>",
+    }  # fmt: skip
+
+
+def _energy(data: Timeline, axis: _Axis, colours: dict[str, str]) -> list[Trace]:
+    """AC and DC side by side, the loss hatched on top of DC up to the height of AC."""
+    width = data.bin_s * 1000
+    moved = [(at, s) for at, s in data.bins if s.ac_kwh > 0 or s.dc_kwh > 0]
+    x = [_middle(at, data.bin_s, axis) for at, _ in moved]
+    lost = [max(0.0, s.ac_kwh - s.dc_kwh) for _, s in moved]
+
+    def bars(name: str, ys: list[float], offset: float, marker: Trace, base: list[float] | None = None) -> Trace:
+        return {"type": "bar", "name": name, "yaxis": "y2", "x": x, "y": ys, "base": base, "offset": offset * width, "width": 0.38 * width, "marker": marker,
+                "hovertemplate": f"%{{customdata:.2f}} kWh<extra>{name}</extra>", "customdata": ys}  # fmt: skip
+
+    hatch = {"color": "rgba(0,0,0,0)", "line": {"width": 1, "color": colours["loss"]}, "pattern": {"shape": "/", "fgcolor": colours["loss"], "size": 5, "solidity": 0.35}}
+    return [
+        bars("AC from the grid", [s.ac_kwh for _, s in moved], -0.4, {"color": colours["ac"]}),
+        bars("DC into the battery", [s.dc_kwh for _, s in moved], 0.0, {"color": colours["dc"]}),
+        bars("Lost", lost, 0.0, hatch, base=[s.dc_kwh for _, s in moved]),
+    ]
+
+
+def _steps(name: str, yaxis: str, points: Sequence[tuple[float, float | None]], width_ms: float, colour: str, unit: str, shape: str) -> Trace:
+    xs, ys = _gapped(points, width_ms)
+    return {"type": "scatter", "mode": "lines", "name": name, "yaxis": yaxis, "x": xs, "y": ys, "connectgaps": False,
+            "line": {"color": colour, "width": 1.6, "shape": shape}, "hovertemplate": f"%{{y:.1f}} {unit}<extra>{name}</extra>"}  # fmt: skip
+
+
+def _power(data: Timeline, axis: _Axis, colours: dict[str, str]) -> list[Trace]:
+    hours = data.point_s / 3600
+    ac = [(_middle(p.at, data.point_s, axis), p.kwh_consumed_ac / hours) for p in data.meter]
+    dc = [(_middle(p.at, data.point_s, axis), p.kwh_delivered_dc / hours) for p in data.vehicle]
+    width = data.point_s * 1000
+    return [_steps("AC power", "y3", ac, width, colours["ac"], "kW", "hvh"), _steps("DC power", "y3", dc, width, colours["dc"], "kW", "hvh")]
+
+
+def _state(data: Timeline, axis: _Axis, colours: dict[str, str]) -> list[Trace]:
+    width = data.point_s * 1000
+    soc = [(_middle(p.at, data.point_s, axis), p.soc_pct) for p in data.vehicle]
+    temp = [(_middle(p.at, data.point_s, axis), p.battery_temp_c) for p in data.vehicle]
+    return [_steps("State of charge", "y4", soc, width, colours["soc"], "%", "linear"), _steps("Battery", "y5", temp, width, colours["temp"], "°C", "linear")]
+
+
+def _domains() -> list[tuple[float, float]]:
+    """Bottom and top of each row, from the top row down, with room for a title above each."""
+    free = 1 - _GAP * len(_ROWS)
+    domains, top = [], 1.0
+    for _, _, share in _ROWS:
+        top -= _GAP
+        domains.append((max(0.0, top - share * free), top))
+        top -= share * free
+    return domains
+
+
+def _titles(colours: dict[str, str]) -> list[dict[str, Any]]:
+    return [
+        {"text": f"<b>{name}</b> <span style='font-size:11px;color:{colours['muted']}'>{unit}</span>", "xref": "paper", "yref": "paper", "x": 0, "y": top, "xanchor": "left",
+         "yanchor": "bottom", "showarrow": False, "font": {"size": 12.5, "color": colours["text"]}}
+        for (name, unit, _), (_, top) in zip(_ROWS, _domains(), strict=True)
+    ]  # fmt: skip
+
+
+def _layout(data: Timeline, axis: _Axis, zone_name: str, colours: dict[str, str], revision: str) -> dict[str, Any]:
+    y_axes = {}
+    for i, (bottom, top) in enumerate(_domains()):
+        y_axes["yaxis" if not i else f"yaxis{i + 1}"] = {
+            "domain": [bottom, top], "anchor": "x", "gridcolor": colours["grid"], "zeroline": False, "nticks": 4, "fixedrange": True, "rangemode": "tozero" if i in (1, 2) else "normal",
+            "tickfont": {"color": colours["muted"]},
+        }  # fmt: skip
+    y_axes["yaxis"] |= {"range": [_floor_pct(data.bins), 104], "nticks": 5}
+    y_axes["yaxis4"] |= {"range": [0, 102], "tickvals": [0, 50, 100]}
+    return {
+        "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "barmode": "overlay", "uirevision": revision, "showlegend": False,
+        "hovermode": "x unified", "hoversubplots": "axis", "dragmode": "zoom", "margin": {"l": 40, "r": 12, "t": 0, "b": 46},
+        "hoverlabel": {"bgcolor": colours["paper"], "bordercolor": colours["grid"], "font": {"color": colours["text"], "size": 12}},
+        "font": {"family": "system-ui, -apple-system, 'Segoe UI', sans-serif", "size": 11.5, "color": colours["muted"]}, "annotations": _titles(colours),
+        "xaxis": {"type": "date", "range": [axis.ms(data.start), axis.ms(data.end)], "anchor": f"y{len(_ROWS)}", "gridcolor": colours["grid"], "showline": False,
+                  "title": {"text": f"{zone_name} ({fmt.offset_name(data.end, axis.tz)})", "font": {"size": 11}, "standoff": 8}, "hoverformat": "%a %-d %b %H:%M",
+                  "showspikes": True, "spikemode": "across", "spikethickness": 1, "spikedash": "solid", "spikecolor": colours["muted"], "spikesnap": "cursor"},
+        **y_axes,
+    }  # fmt: skip
+
+
+CONFIG: dict[str, Any] = {
+    "displaylogo": False,
+    "responsive": True,
+    "scrollZoom": False,
+    # sendChartToCloud would upload the data to a company's server
+    "modeBarButtonsToRemove": ["sendChartToCloud", "select2d", "lasso2d", "autoScale2d", "pan2d"],
+    "toImageButtonOptions": {"format": "png", "scale": 2, "filename": "voltledger"},
+}

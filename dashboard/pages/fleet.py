@@ -1,0 +1,218 @@
+"""`/`: is my fleet all right now, what am I losing, what needs me?"""
+
+from datetime import timedelta
+from typing import Any
+
+import dash
+import dash_ag_grid as dag
+import dash_leaflet as dl
+import dash_mantine_components as dmc
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
+
+from dashboard import format as fmt
+from dashboard.components.day_bars import day_bars
+from dashboard.components.empty import away, first_use
+from dashboard.components.figure_card import figure_card
+from dashboard.components.scale import scale
+from dashboard.components.verdict import KINDS
+from db.queries import performance
+
+_STATES = {"reporting": "Reporting", "silent": "Silent", "charging": "Charging", "idle": "Idle", "unplaced": "Without position"}
+
+
+def register(app: Dash, services: Any) -> None:
+    """Put the page at `/`."""
+    tiles = services.settings.map_tiles_url
+
+    def page(**query: Any) -> html.Div:
+        return layout(map_tiles_url=tiles, **query)
+
+    dash.register_page("fleet", path="/", title="Fleet · Voltledger", layout=page)
+    _in_the_browser(app)
+
+    @app.callback(Output("panel-day", "children"), Input("fleet-selected", "data"), State("viewer", "data"))
+    def show_day(vehicle_id: str | None, viewer: dict[str, str]) -> Any:
+        if not vehicle_id:
+            return no_update
+        end = services.now()
+        with services.read() as conn:
+            bins = performance.bins(conn, vehicle_id, end - timedelta(hours=24), end, 3600, services.thresholds)
+        return day_bars(bins, end, fmt.zone(viewer["zone"]))
+
+
+def _in_the_browser(app: Dash) -> None:
+    def client(name: str, *inputs: Any, **options: Any) -> None:
+        app.clientside_callback(ClientsideFunction("voltledger", name), *inputs, **options)
+
+    client("fleetMounted", Input("fleet-page", "id"), State("fleet-selected", "data"))
+    client("filtered", Input("fleet-q", "value"), Input("fleet-verdict", "value"), Input("fleet-site", "value"), Input("fleet-state", "value"))
+    client("cleared", Input("fleet-clear", "n_clicks"), prevent_initial_call=True)
+    client("closed", Input("panel-close", "n_clicks"), prevent_initial_call=True)
+    client("downloaded", Input("fleet-export", "n_clicks"), prevent_initial_call=True)
+
+
+def layout(
+    q: str = "", verdict: str = "", site: str | list[str] = "", state: str | None = None, vehicle: str | None = None, map_tiles_url: str | None = None, **_: Any
+) -> html.Div:
+    """The page with the filter of its address. Everything live is filled by the browser."""
+    sites = [site] if isinstance(site, str) else site
+    return html.Div(
+        [
+            dcc.Store(id="fleet-selected", data=vehicle),
+            html.H1("Fleet", className="visually-hidden"),
+            html.Div(away(), className="when-away"),
+            html.Div(first_use(), className="when-empty"),
+            html.Div(
+                [_figures(), _filters(q, verdict, [s for s in sites if s], state), html.Div([_map(map_tiles_url), _side()], className="fleet-main"), _list()],
+                className="when-ready stack",
+            ),
+        ],
+        id="fleet-page",
+        **{"data-state": "loading"},
+    )
+
+
+def _figures() -> html.Section:
+    return html.Section(
+        [
+            figure_card("Reporting", "reporting", "vehicles", ["reportingOf", "meters"], "asOf", "/?state=reporting"),
+            figure_card("Silent", "silent", "vehicles", ["silentNote"], "asOf", "/?state=silent", attention="silent"),
+            figure_card("Charging now", "charging", "vehicles", ["chargingKw"], "asOf", "/?state=charging"),
+            figure_card("Efficiency", "efficiency", "%", ["band", "leftOut"], "window", "/?verdict=critical,low,ok", extra=scale(None, None, None, id="fleet-scale")),
+            figure_card("Energy lost", "lossKwh", "kWh", ["lossCost", "lossOf"], "window", "/?sort=lossKwh"),
+            figure_card("Low efficiency", "alerts", "vehicles", ["critical"], "window", "/alerts", attention="alerts"),
+        ],
+        className="figures",
+        **{"aria-label": "Figures"},
+    )
+
+
+def _filters(q: str, verdict: str, sites: list[str], state: str | None) -> html.Section:
+    kinds = [{"value": name, "label": kind.label} for name, kind in KINDS.items()]
+    states = [{"value": name, "label": label} for name, label in _STATES.items()]
+    search = html.Span(className="icon icon-search")
+    return html.Section(
+        [
+            dmc.TextInput(id="fleet-q", value=q, placeholder="Vehicle, site or meter", size="sm", debounce=150, leftSection=search, className="filter-q", **{"aria-label": "Search"}),
+            _many("fleet-verdict", "Verdict", kinds, [v for v in verdict.split(",") if v in KINDS]),
+            _many("fleet-site", "Site", sites, sites),
+            dmc.Select(id="fleet-state", value=state if state in _STATES else None, data=states, placeholder="State", clearable=True, size="sm", className="filter-state", **{"aria-label": "State"}),
+            html.Span(id="fleet-count", className="filter-count", role="status"),
+            html.Button("Clear", id="fleet-clear", className="button is-plain", type="button", hidden=True),
+            html.A([html.Span(className="icon icon-download"), "Download 24 h CSV"], href="/v1/analytics/performance.csv", className="button", download=""),
+        ],
+        className="filters",
+        **{"aria-label": "Filter"},
+    )
+
+
+def _many(element_id: str, label: str, data: Any, value: list[str]) -> dmc.MultiSelect:
+    return dmc.MultiSelect(
+        id=element_id, data=data, value=value, placeholder=label, clearable=True, searchable=True, size="sm", className="filter-many", hidePickedOptions=True, **{"aria-label": label}
+    )
+
+
+def _map(tiles_url: str | None) -> html.Section:
+    tiles = {"data-tiles": ""} if tiles_url else {}
+    return html.Section(
+        [
+            dl.Map(
+                dl.TileLayer(url=tiles_url) if tiles_url else [],
+                id="fleet-map",
+                center=[50.2, 9.5],
+                zoom=4,
+                minZoom=2,
+                maxZoom=17,
+                zoomSnap=0.5,
+                wheelPxPerZoomLevel=90,
+                maxBounds=[[-85, -200], [85, 200]],
+                attributionControl=True,
+                className="map",
+            ),
+            html.Div(id="map-legend", className="legend", role="group", **{"aria-label": "Verdicts: show only"}),
+        ],
+        id="fleet-map-frame",
+        className="card map-frame",
+        **{"aria-label": "Map of the fleet", **tiles},
+    )
+
+
+def _side() -> html.Aside:
+    return html.Aside([_alert_panel(), _vehicle_panel()], className="side")
+
+
+def _alert_panel() -> html.Section:
+    return html.Section(
+        [
+            html.Div([html.H2(["Needs someone ", html.Span(id="alert-count", className="count")]), html.A("All alerts", href="/alerts", **{"data-nav": ""})], className="card-head"),
+            html.Ul(id="alert-list", className="alert-list"),
+            html.P("Every vehicle with enough evidence charges as expected.", id="alert-none", className="is-muted", hidden=True),
+        ],
+        id="alert-panel",
+        className="card side-card",
+    )
+
+
+def _vehicle_panel() -> html.Section:
+    close = html.Button(html.Span(className="icon icon-close"), id="panel-close", type="button", className="icon-button", **{"aria-label": "Close"})
+    return html.Section(
+        [
+            html.Div([html.Span(id="panel-glyph"), html.Div([html.H2(id="panel-name"), html.Div(id="panel-under", className="is-muted")], className="grow"), close], className="card-head"),
+            html.Div([html.Span(id="panel-efficiency", className="figure-value"), html.Span(id="panel-verdict"), html.Span(id="panel-band", className="is-muted")], className="panel-verdict"),
+            html.Div(id="panel-day", className="panel-day"),
+            html.Dl(id="panel-facts", className="facts"),
+            html.Div([html.Span(id="panel-age", className="is-muted"), html.A("Open the vehicle", id="panel-open", className="button", **{"data-nav": ""})], className="card-foot"),
+        ],
+        id="vehicle-panel",
+        className="card side-card",
+        hidden=True,
+        **{"aria-live": "off"},
+    )
+
+
+def _column(field: str, title: str, renderer: str, width: int, numeric: bool = True, **more: Any) -> dict[str, Any]:
+    sides = {"cellClass": "is-number", "headerClass": "ag-right-aligned-header"} if numeric else {}
+    return {"field": field, "headerName": title, "cellRenderer": renderer, "minWidth": width, "flex": width, **sides, **more}
+
+
+_COLUMNS = [
+    _column("name", "Vehicle", "VehicleCell", 160, False, colId="vehicle", valueGetter={"function": "params.data.name || params.data.id"}),
+    _column("rank", "Verdict", "KindCell", 170, False, sort="asc"),
+    _column("efficiency", "Efficiency", "PercentCell", 112, cellRendererParams={"times": 100, "digits": 1}),
+    _column("expectedLow", "Expected", "BandCell", 122),
+    _column("soc", "Charge", "PercentCell", 92),
+    _column("powerKw", "Power", "AmountCell", 96, cellRendererParams={"unit": "kW"}),
+    _column("acKwh", "Grid, 24 h", "AmountCell", 108, cellRendererParams={"unit": "kWh"}),
+    _column("dcKwh", "Battery, 24 h", "AmountCell", 116, cellRendererParams={"unit": "kWh"}),
+    _column("lossKwh", "Lost, 24 h", "AmountCell", 106, cellRendererParams={"unit": "kWh"}),
+    _column("batteryTemp", "Battery", "AmountCell", 96, cellRendererParams={"unit": "°C"}),
+    _column("silent", "State", "StateCell", 90, False),
+    _column("recordedAt", "Last reading", "AgeCell", 118),
+    _column("site", "Site", "", 130, False),
+    _column("meterId", "Meter", "", 120, False),
+]
+
+
+def _list() -> html.Section:
+    grid = dag.AgGrid(
+        id="fleet-table",
+        columnDefs=[{k: v for k, v in column.items() if v != ""} for column in _COLUMNS],
+        rowData=[],
+        getRowId="params.data.id",
+        defaultColDef={"sortable": True, "resizable": True, "filter": False, "suppressHeaderMenuButton": True, "suppressMovable": True},
+        dashGridOptions={
+            "rowSelection": {"mode": "singleRow", "checkboxes": False, "enableClickSelection": True},
+            "rowHeight": 40,
+            "headerHeight": 38,
+            "animateRows": False,
+            "suppressCellFocus": False,
+            "enableCellTextSelection": True,
+            "overlayNoRowsTemplate": "No vehicle matches the filter.",
+            "tooltipShowDelay": 300,
+        },
+        className="ag-theme-quartz table",
+        style={"height": None, "width": None},
+    )
+    export = html.Button("Export rows", id="fleet-export", type="button", className="button is-plain")
+    unplaced = html.Details([html.Summary(), html.Ul()], id="unplaced", className="unplaced", hidden=True)
+    return html.Section([html.Div([html.H2("Vehicles"), export], className="card-head"), grid, unplaced], id="fleet-list", className="card list")

@@ -1,0 +1,128 @@
+"""What stands around every page: header, navigation, clock, stale banner, footer, and the one request per tick."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import dash
+import dash_mantine_components as dmc
+from dash import ClientsideFunction, Dash, Input, dcc, html, set_props
+
+ASSETS = Path(__file__).resolve().parent.parent / "assets"
+log = logging.getLogger(__name__)
+
+# No inline script: the colour scheme is set by a file of ours before the first paint.
+INDEX = """<!DOCTYPE html>
+<html lang="en">
+  <head>
+    {%metas%}
+    <meta name="color-scheme" content="light dark">
+    <title>{%title%}</title>
+    <link rel="icon" href="/assets/icon.svg" type="image/svg+xml">
+    {%css%}
+    <script src="/assets/00-boot.js"></script>
+  </head>
+  <body>
+    <a class="skip-link" href="#main">Skip to the content</a>
+    {%app_entry%}
+    <footer>{%config%}{%scripts%}{%renderer%}</footer>
+  </body>
+</html>"""
+
+_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+THEME = {"fontFamily": _FONT, "primaryColor": "indigo", "defaultRadius": "md", "fontSizes": {"xs": "12px", "sm": "13px", "md": "14px", "lg": "16px", "xl": "20px"}}
+
+
+def register(app: Dash, services: Any) -> None:
+    """Give the app its frame. Pages must have been registered before."""
+    app.index_string = INDEX
+    app.layout = layout(services.settings.tick_s)
+    _on_the_clock(app)
+    _choices(app)
+
+
+def _on_the_clock(app: Dash) -> None:
+    def client(name: str, *inputs: Any) -> None:
+        app.clientside_callback(ClientsideFunction("voltledger", name), *inputs)
+
+    client("tick", Input("clock", "n_intervals"))
+    client("navigated", Input("_pages_location", "pathname"))
+    client("viewer", Input("mantine", "id"))
+
+
+def _choices(app: Dash) -> None:
+    app.clientside_callback(ClientsideFunction("voltledger", "chosenScheme"), Input("scheme-choice", "value"), prevent_initial_call=True)
+    app.clientside_callback(ClientsideFunction("voltledger", "chosenZone"), Input("zone-choice", "value"), prevent_initial_call=True)
+
+
+def on_error(error: Exception) -> None:
+    """A callback failed: say so in the page's note and leave what it shows. The database being away is the ordinary case; the log has the trace."""
+    log.error("callback failed", exc_info=error)
+    set_props("callback-note", {"children": "Something could not be loaded; what you see may be older. It is tried again with the next reading.", "hidden": False})
+
+
+def layout(tick_s: float) -> dmc.MantineProvider:
+    """The frame; no query here, since Dash also draws it once at the start to check it."""
+    return dmc.MantineProvider(
+        [
+            dcc.Interval(id="clock", interval=round(tick_s * 1000)),
+            dcc.Store(id="viewer", data={"zone": "UTC", "scheme": "light"}),
+            _header(),
+            html.Div([html.Span(className="icon icon-warning"), html.Span()], id="stale-banner", className="banner", role="alert", hidden=True),
+            html.Div(id="callback-note", className="banner is-quiet", role="status", hidden=True),
+            html.Main(dash.page_container, id="main", tabIndex=-1),
+            _footer(),
+        ],
+        id="mantine",
+        theme=THEME,
+        defaultColorScheme="auto",
+    )
+
+
+def _header() -> html.Header:
+    return html.Header(
+        [
+            html.A([html.Span(className="logo", **{"aria-hidden": "true"}), html.Span("Voltledger")], href="/", className="brand", **{"data-nav": ""}),
+            html.Nav([_page("Fleet", "/"), _page("Alerts", "/alerts", html.Span(id="nav-alerts-count", className="count", hidden=True))], **{"aria-label": "Pages"}),
+            html.Div(
+                [html.Span(className="live-dot", **{"aria-hidden": "true"}), html.Span("Connecting", className="live-word"), html.Span(className="live-time")],
+                id="live-state",
+                className="live-state is-waiting",
+            ),
+            _display(),
+        ],
+        className="header",
+    )
+
+
+def _page(name: str, path: str, extra: Any = None) -> html.A:
+    return html.A([name, extra], href=path, className="nav-link", **{"data-nav": "", "data-page": path})
+
+
+def _choice(element_id: str, label: str, value: str, options: list[tuple[str, str]]) -> html.Div:
+    control = dmc.SegmentedControl(id=element_id, value=value, data=[{"value": v, "label": text} for v, text in options], size="xs", fullWidth=True, **{"aria-label": label})
+    return html.Div([html.Div(label, className="figure-label"), control])
+
+
+def _display() -> dmc.Popover:
+    button = html.Button(html.Span(className="icon icon-display"), type="button", className="icon-button", title="Colours and time zone", **{"aria-label": "Colours and time zone"})
+    panel = [
+        _choice("scheme-choice", "Colours", "auto", [("auto", "System"), ("light", "Light"), ("dark", "Dark")]),
+        _choice("zone-choice", "Times in", "viewer", [("viewer", "My time zone"), ("utc", "UTC")]),
+    ]
+    return dmc.Popover([dmc.PopoverTarget(button), dmc.PopoverDropdown(html.Div(panel, className="display-panel"))], position="bottom-end", width=260, shadow="md", keepMounted=True)
+
+
+def _footer() -> html.Footer:
+    def link(href: str, text: str) -> html.A:
+        return html.A(text, href=href, target="_blank", rel="noreferrer")
+
+    return html.Footer(
+        [
+            html.Span(["Map: ", link("https://www.naturalearthdata.com/", "Natural Earth"), " (public domain), places ", link("https://www.geonames.org/", "GeoNames"), " (CC BY 4.0)"]),
+            html.Span([html.A("API", href="/api"), " · open: no log-in, for trusted networks only"]),
+        ],
+        className="footer",
+    )
+
+
