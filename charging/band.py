@@ -29,11 +29,13 @@ class LossLine:
 
 BEST_DEFAULT = LossLine(share=0.046, overhead_kw=0.134)
 WORST_DEFAULT = LossLine(share=0.078, overhead_kw=0.422)
+# Beyond what a vehicle's own charger takes, the meter stands on the grid side of a DC charger, whose losses are others.
+DC_FROM_KW = 25.0
+BEST_DC = LossLine(share=0.05, overhead_kw=0.2)
+WORST_DC = LossLine(share=0.09, overhead_kw=0.6)
 
 
 def default_band(ac_kwh: float, charging_hours: float) -> Band:
     """The band of a vehicle nothing has been learned about. `ac_kwh` must be positive."""
-    return Band(
-        low=max(0.0, WORST_DEFAULT.efficiency(ac_kwh, charging_hours)),
-        high=max(0.0, BEST_DEFAULT.efficiency(ac_kwh, charging_hours)),
-    )
+    worst, best = (WORST_DC, BEST_DC) if ac_kwh > DC_FROM_KW * charging_hours else (WORST_DEFAULT, BEST_DEFAULT)
+    return Band(low=max(0.0, worst.efficiency(ac_kwh, charging_hours)), high=max(0.0, best.efficiency(ac_kwh, charging_hours)))

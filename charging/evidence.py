@@ -7,6 +7,12 @@ CHARGING_FLOOR_MILLIWH = 2_500
 # A stream moved when it carries more than this and more than STANDBY_W explains.
 MOVED_FLOOR_MILLIWH = 50_000
 STANDBY_W = 10
+# A quarter in the first hour of a charge whose battery was colder than this within the hour, and in which less than this share of the
+# energy arrived, is conditioning: a heater of 1 to 3 kW takes a tenth to a third of an 11 kW charger's power, so 70 % would miss most of them.
+COLD_CENTI_C = 1_200
+CONDITIONING_BELOW_PCT = 85
+# From this charge on, what the grid gives keeps a full battery company: standby.
+FULL_CENTI_PCT = 9_900
 # The smallest increment a counter is taken to have until it has shown one: 1 Wh.
 UNKNOWN_STEP_MILLIWH = 1_000
 # The rhythm a device is taken to have until it is learned.

@@ -13,7 +13,7 @@ from simulator.fleet import Fleet, Site
 from simulator.wire import Answer, Wire
 
 THREADS = 4
-PAGE = 10_000
+PAGE = 1_000
 
 WireMaker = Callable[[], Wire]
 
@@ -110,13 +110,20 @@ def last_seen_s(wire: Wire, path: str, id_key: str, wanted: Iterable[str]) -> di
 
     An answer that cannot be understood counts as knowing nothing: sending everything again is safe, only slower.
     """
-    answer = wire.send_json("GET", f"{path}?limit={PAGE}")
     ours = set(wanted)
-    if not answer.ok:
-        return {}
-    found = ((o.get(id_key), o.get("recordedAt")) for o in _objects(answer.json(), id_key))
+    found = ((o.get(id_key), o.get("recordedAt")) for o in _listed(wire, path, id_key))
     seen = {str(i): _seconds(at) for i, at in found if i in ours}
     return {i: at for i, at in seen.items() if at is not None}
+
+
+def _listed(wire: Wire, path: str, id_key: str) -> Iterator[dict[str, Any]]:
+    """Every object with this id in a list that is read page by page; the server names where the next page begins."""
+    after: str | None = ""
+    while after is not None:
+        answer = wire.send_json("GET", f"{path}?limit={PAGE}&after={quote(after)}")
+        page = answer.json() if answer.ok else None
+        yield from _objects(page, id_key)
+        after = page.get("next") if isinstance(page, dict) else None
 
 
 def _seconds(stamp: Any) -> float | None:

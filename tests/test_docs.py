@@ -7,7 +7,7 @@ from config import Settings
 
 
 def test_the_readmes_settings_table_is_the_settings_object(project: Path) -> None:
-    table = re.findall(r"^\| `([A-Z_]+)` \| (.*?) \| (.*) \|$", (project / "README.md").read_text(), re.M)
+    table = re.findall(r"^\| `([A-Z0-9_]+)` \| (.*?) \| (.*) \|$", (project / "README.md").read_text(), re.MULTILINE)
     assert table == [row(name) for name in Settings.model_fields]
 
 

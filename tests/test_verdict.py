@@ -149,3 +149,8 @@ def test_the_fleet_is_a_ratio_of_sums_over_ok_and_low_and_says_who_is_left_out()
     assert (fleet.counted, fleet.left_out) == (2, {"unmapped": 1})
     assert fleet.efficiency == pytest.approx(23.4 / 30.0)
     assert fleet.loss_kwh == pytest.approx(6.6)
+
+
+def test_a_dc_charger_has_a_band_of_its_own() -> None:
+    assert default_band(50.0, 1.0).low == pytest.approx(1 - 0.09 - 0.6 / 50)
+    assert default_band(22.0, 1.0).low == pytest.approx(1 - 0.078 - 0.422 / 22)

@@ -18,7 +18,7 @@ def figure_card(
             html.Span([label, live(as_of, "figure-as-of")], className="figure-label"),
             html.Span([live(figure), html.Span(f" {unit}", className="unit")], className="figure-value quantity"),
             extra,
-            *[live(note, "figure-note") for note in notes],
+            *notes,
         ],
         href=href,
         className="card figure",

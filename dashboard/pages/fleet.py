@@ -12,7 +12,7 @@ from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_u
 from dashboard import format as fmt
 from dashboard.components.day_bars import day_bars
 from dashboard.components.empty import away, first_use
-from dashboard.components.figure_card import figure_card
+from dashboard.components.figure_card import figure_card, note
 from dashboard.components.scale import scale
 from dashboard.components.verdict import KINDS
 from db.queries import performance
@@ -22,10 +22,10 @@ _STATES = {"reporting": "Reporting", "silent": "Silent", "charging": "Charging",
 
 def register(app: Dash, services: Any) -> None:
     """Put the page at `/`."""
-    tiles = services.settings.map_tiles_url
+    settings = services.settings
 
     def page(**query: Any) -> html.Div:
-        return layout(map_tiles_url=tiles, **query)
+        return layout(**{**query, "map_tiles_url": settings.map_tiles_url, "silent_after_s": settings.silent_after_s})
 
     dash.register_page("fleet", path="/", title="Fleet · Voltledger", layout=page)
     _in_the_browser(app)
@@ -52,7 +52,14 @@ def _in_the_browser(app: Dash) -> None:
 
 
 def layout(
-    q: str = "", verdict: str = "", site: str | list[str] = "", state: str | None = None, vehicle: str | None = None, map_tiles_url: str | None = None, **_: Any
+    q: str = "",
+    verdict: str = "",
+    site: str | list[str] = "",
+    state: str | None = None,
+    vehicle: str | None = None,
+    map_tiles_url: str | None = None,
+    silent_after_s: int = 900,
+    **_: Any,
 ) -> html.Div:
     """The page with the filter of its address. Everything live is filled by the browser."""
     sites = [site] if isinstance(site, str) else site
@@ -63,7 +70,7 @@ def layout(
             html.Div(away(), className="when-away"),
             html.Div(first_use(), className="when-empty"),
             html.Div(
-                [_figures(), _filters(q, verdict, [s for s in sites if s], state), html.Div([_map(map_tiles_url), _side()], className="fleet-main"), _list()],
+                [_figures(fmt.age(timedelta(seconds=silent_after_s))), _filters(q, verdict, [s for s in sites if s], state), html.Div([_map(map_tiles_url), _side()], className="fleet-main"), _list()],
                 className="when-ready stack",
             ),
         ],
@@ -72,15 +79,15 @@ def layout(
     )
 
 
-def _figures() -> html.Section:
+def _figures(silent_after: str) -> html.Section:
     return html.Section(
         [
-            figure_card("Reporting", "reporting", "vehicles", ["reportingOf", "meters"], "asOf", "/?state=reporting"),
-            figure_card("Silent", "silent", "vehicles", ["silentNote"], "asOf", "/?state=silent", attention="silent"),
-            figure_card("Charging now", "charging", "vehicles", ["chargingKw"], "asOf", "/?state=charging"),
-            figure_card("Efficiency", "efficiency", "%", ["band", "leftOut"], "window", "/?verdict=critical,low,ok", extra=scale(None, None, None, id="fleet-scale")),
-            figure_card("Energy lost", "lossKwh", "kWh", ["lossCost", "lossOf"], "window", "/?sort=lossKwh"),
-            figure_card("Low efficiency", "alerts", "vehicles", ["critical"], "window", "/alerts", attention="alerts"),
+            figure_card("Reporting", "reporting", "vehicles", [note("reportingOf"), note("meters")], "asOf", "/?state=reporting"),
+            figure_card("Silent", "silent", "vehicles", [html.Span(f"without a reading for {silent_after}", className="figure-note")], "asOf", "/?state=silent", attention="silent"),
+            figure_card("Charging now", "charging", "vehicles", [note("chargingKw")], "asOf", "/?state=charging"),
+            figure_card("Efficiency", "efficiency", "%", [note("band"), note("leftOut")], "window", "/?verdict=critical,low,ok", extra=scale(None, None, None, id="fleet-scale")),
+            figure_card("Energy lost", "lossKwh", "kWh", [note("lossCost"), note("lossOf")], "window", "/?sort=lossKwh"),
+            figure_card("Low efficiency", "alerts", "vehicles", [note("critical")], "window", "/alerts", attention="alerts"),
         ],
         className="figures",
         **{"aria-label": "Figures"},

@@ -7,7 +7,15 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import cache
 
-from charging.evidence import CHARGING_FLOOR_MILLIWH, UNKNOWN_RHYTHM_S, Evidence, Stream
+from charging.evidence import (
+    CHARGING_FLOOR_MILLIWH,
+    COLD_CENTI_C,
+    CONDITIONING_BELOW_PCT,
+    FULL_CENTI_PCT,
+    UNKNOWN_RHYTHM_S,
+    Evidence,
+    Stream,
+)
 from charging.verdict import Summary, Thresholds, summarise
 from db.engine import Conn
 from db.sides import METER, VEHICLE, Side
@@ -91,6 +99,7 @@ def _evidence(row: dict[str, object]) -> Evidence:
 _VEHICLE_EXTRAS = (
     ("temp_sum", "r.battery_temp_centi_c_sum", "sum(h.battery_temp_centi_c)"),
     ("temp_count", "r.battery_temp_centi_c_count", "count(h.battery_temp_centi_c)"),
+    ("temp_min", "r.battery_temp_centi_c_min", "min(h.battery_temp_centi_c)"),
     ("soc_min", "r.soc_centi_pct_min", "min(h.soc_centi_pct)"),
 )
 
@@ -151,19 +160,20 @@ def _sql(named: bool, binned: bool) -> str:
         SELECT vehicle_id, bucket, span_from, d.dc_rhythm_s, d.ac_rhythm_s,
                coalesce(v.readings, 0) AS dc_readings, coalesce(m.readings, 0) AS ac_readings,
                coalesce(v.milliwh, 0) AS dc_milliwh, coalesce(m.milliwh, 0) AS ac_milliwh, v.smallest AS dc_smallest, m.smallest AS ac_smallest,
-               v.temp_sum, v.temp_count, v.soc_min, coalesce(m.charging_readings, 0) AS ac_charging_readings,
+               v.temp_sum, v.temp_count, v.temp_min, v.soc_min, coalesce(m.charging_readings, 0) AS ac_charging_readings,
                greatest(least(v.charging_first_at - make_interval(secs => d.dc_rhythm_s), m.charging_first_at - make_interval(secs => d.ac_rhythm_s)),
                         bucket, span_from) AS active_from,
                greatest(v.charging_last_at, m.charging_last_at) AS active_to
         FROM v FULL JOIN m USING (vehicle_id, bucket, span_from) JOIN device d USING (vehicle_id)
     ), active AS (
         SELECT *, extract(epoch FROM active_to - active_from) AS active_s,
-               count(*) OVER (PARTITION BY vehicle_id ORDER BY bucket RANGE BETWEEN interval '1 hour' PRECEDING AND interval '15 minutes' PRECEDING) < 4 AS first_hour
+               count(*) OVER (PARTITION BY vehicle_id ORDER BY bucket RANGE BETWEEN interval '1 hour' PRECEDING AND interval '15 minutes' PRECEDING) < 4 AS first_hour,
+               min(temp_min) OVER (PARTITION BY vehicle_id ORDER BY bucket RANGE BETWEEN interval '1 hour' PRECEDING AND CURRENT ROW) AS coldest_centi_c
         FROM quarter WHERE active_to IS NOT NULL
     ), weighed AS (
         SELECT *, greatest(1, round(active_s / dc_rhythm_s))::int AS dc_due, greatest(1, round(active_s / ac_rhythm_s))::int AS ac_due,
-               coalesce(soc_min >= 9900, false) OR
-               coalesce(first_hour AND temp_count > 0 AND temp_sum < 1200 * temp_count AND dc_milliwh * 10 < ac_milliwh * 7, false) AS aside
+               coalesce(soc_min >= {FULL_CENTI_PCT}, false) OR
+               coalesce(first_hour AND coldest_centi_c < {COLD_CENTI_C} AND dc_milliwh * 100 < ac_milliwh * {CONDITIONING_BELOW_PCT}, false) AS aside
         FROM active
     ), flagged AS (
         SELECT *, dc_readings > 0 AND dc_milliwh = 0 AND ac_milliwh > 0 AND NOT aside AS stuck FROM weighed
