@@ -75,14 +75,25 @@ def _stored(conn: Conn, side: Side, wanted: list[tuple[int, Reading]]) -> dict[i
     """What history holds for these (position, reading): position → (energy, measures…, position)."""
     if not wanted:
         return {}
-    parameters = {"ids": texts([r[0] for _, r in wanted]), "at": timestamps([r[1] for _, r in wanted])}
+    instants = [r[1] for _, r in wanted]
+    bounds = timestamps([min(instants), max(instants)])
+    parameters = {"ids": texts([r[0] for _, r in wanted]), "at": timestamps(instants), "bounds": bounds}
     values = ", ".join(f"h.{name}" for name in (side.energy, *side.nullable))
+    _prefer_keys(conn, "off")
     rows = conn.execute(
         f"""SELECT k.n, {values} FROM unnest(%(ids)s, %(at)s) WITH ORDINALITY AS k({side.key}, recorded_at, n)
-            JOIN {side.history} h USING ({side.key}, recorded_at)""",
+            JOIN {side.history} h USING ({side.key}, recorded_at)
+            WHERE h.recorded_at BETWEEN (%(bounds)s)[1] AND (%(bounds)s)[2]""",
         parameters,
     ).fetchall()
+    _prefer_keys(conn, "on")
     return {wanted[int(str(row[0])) - 1][0]: tuple(row[1:]) for row in rows}
+
+
+def _prefer_keys(conn: Conn, others: str) -> None:
+    """A resend of thousands of readings is looked up key by key: the planner would rather read whole days (13 ms against 127 ms for 2,500)."""
+    for way in ("hashjoin", "mergejoin", "seqscan"):
+        conn.execute(f"SET LOCAL enable_{way} = {others}")
 
 
 @cache
