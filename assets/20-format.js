@@ -15,7 +15,7 @@
   const number = (value, digits = 0) =>
     absent(value) ? NONE : formatter(Intl.NumberFormat, { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
   /** Energy and power: three figures are enough to read, small values keep their decimals. */
-  const amount = (value) => number(value, absent(value) || Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2);
+  const amount = (value) => number(value, absent(value) || !value || Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2);
   const percent = (ratio, digits = 1) => (absent(ratio) ? NONE : `${number(ratio * 100, digits)} %`);
   const band = (low, high) => (absent(low) || absent(high) ? NONE : `${number(low * 100, 1)}–${number(high * 100, 1)} %`);
   const money = (value, currency) =>

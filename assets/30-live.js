@@ -10,7 +10,8 @@
     inFlight: false,
     asOf: null, // the server's time at which the picture was last known to be right, ms since the epoch
     ahead: 0, // how far the server's clock is ahead of this browser's, ms
-    ticks: [], // { bytes, ms } of the latest updates, for the bench
+    ticks: [], // main-thread ms of the latest updates, for the bench
+    parseMs: 0,
   };
   let etag = null;
 
@@ -53,29 +54,32 @@
     const text = await answer.text();
     const started = performance.now();
     accept(JSON.parse(text));
+    live.parseMs = performance.now() - started;
     etag = answer.headers.get("ETag");
     confirm(answer);
-    return started;
+    return true;
   }
 
-  /** Ask once; never twice at a time. Resolves to whether anything on the screen may have changed. */
-  live.tick = async function () {
-    if (live.inFlight || document.hidden) return false;
-    live.inFlight = true;
-    const failed = live.failing;
+  /** What the answer means for the screen: "same", "new" or "failing". */
+  async function outcome() {
     try {
-      const started = await receive(await ask());
-      live.failing = false;
-      if (started === false && !failed) { voltledger.views.ages(); return false; }
-      live.show();
-      if (started !== false) live.ticks = [...live.ticks.slice(-59), performance.now() - started];
+      return (await receive(await ask())) ? "new" : "same";
     } catch {
-      live.failing = true;
-      live.show();
-    } finally {
-      live.inFlight = false;
+      return "failing";
     }
-    return true;
+  }
+
+  /** Ask once; never twice at a time. */
+  live.tick = async function () {
+    if (live.inFlight || document.hidden) return;
+    live.inFlight = true;
+    const before = live.failing, now = await outcome();
+    live.inFlight = false;
+    live.failing = now === "failing";
+    if (now === "same" && !before) return voltledger.views.ages();
+    const started = performance.now();
+    live.show();
+    if (now === "new") live.ticks = [...live.ticks.slice(-59), live.parseMs + performance.now() - started];
   };
 
   /** A vehicle's row of the picture as an object, or null. */

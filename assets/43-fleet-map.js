@@ -178,7 +178,8 @@
     const { vehicles } = voltledger.live.picture;
     const placed = vehicles.lat.map((lat, i) => (lat === null || !voltledger.fleet.shown[i] ? -1 : i)).filter((i) => i >= 0);
     if (!placed.length) return false;
-    state.map.fitBounds(boundsOf(placed), { padding: [46, 46], maxZoom: 11, animate: false });
+    const legend = state.map.getSize().x > 700 ? 190 : 30; // stands over the left edge
+    state.map.fitBounds(boundsOf(placed), { paddingTopLeft: [legend, 40], paddingBottomRight: [40, 40], maxZoom: 11, animate: false });
     return true;
   }
   /** Once, on the first picture with positions; afterwards the camera is the viewer's. */
@@ -237,6 +238,7 @@
     }
     state.fleet = voltledger.canvasLayer("voltledger-fleet", 450, drawFleet).addTo(map);
     fitControl(map);
+    window.L.control.scale({ position: "bottomright", imperial: false }).addTo(map);
     listen(map);
     new ResizeObserver(() => map.invalidateSize({ pan: false })).observe(map.getContainer());
     update();

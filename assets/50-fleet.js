@@ -22,13 +22,19 @@
     return !needle || has(vehicles.id[i], needle) || has(vehicles.name[i], needle) || has(vehicles.site[i], needle) || has(vehicles.meterId[i], needle);
   }
 
+  /** Works out what is shown; a new version only where that changed, since the table then filters all its rows. */
   function apply() {
     const vehicles = voltledger.live.picture?.vehicles;
     if (!vehicles) return;
     const needle = fleet.filter.q.trim().toLowerCase();
-    fleet.shown = Uint8Array.from(vehicles.id, (_, i) => passes(vehicles, i, fleet.filter, needle));
-    fleet.count = fleet.shown.reduce((sum, one) => sum + one, 0);
-    fleet.version += 1;
+    const shown = new Uint8Array(vehicles.id.length);
+    let count = 0, same = shown.length === fleet.shown.length;
+    for (let i = 0; i < shown.length; i++) {
+      shown[i] = passes(vehicles, i, fleet.filter, needle);
+      count += shown[i];
+      same &&= shown[i] === fleet.shown[i];
+    }
+    Object.assign(fleet, { shown, count, version: same ? fleet.version : fleet.version + 1 });
   }
 
   /** The filter as a query, in the order in which a person would read it. */
@@ -52,6 +58,7 @@
   fleet.setFilter = function (filter) {
     fleet.filter = { ...NOTHING, ...filter };
     apply();
+    fleet.version += 1; // whether a filter is active may have changed although the vehicles did not
     keepInAddress();
     voltledger.views.fleet();
   };

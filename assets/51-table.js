@@ -2,8 +2,8 @@
 (function () {
   "use strict";
   const { voltledger } = window;
-  const COLUMNS = ["id", "name", "site", "meterId", "soc", "powerKw", "batteryTemp", "recordedAt", "efficiency", "expectedLow", "expectedHigh", "acKwh", "dcKwh", "lossKwh", "silent", "charging"];
-  const NARROW = ["vehicle", "rank", "efficiency", "soc"];
+  const COLUMNS = ["id", "name", "site", "meterId", "soc", "powerKw", "recordedAt", "efficiency", "expectedLow", "expectedHigh", "acKwh", "dcKwh", "lossKwh", "silent", "charging"];
+  const NARROW = ["vehicle", "rank", "efficiency"];
   const table = { api: null, rows: new Map() };
 
   function rowOf(vehicles, i) {
@@ -20,17 +20,20 @@
 
   /** What is new, what changed and what went, since the last time. */
   function difference({ vehicles }) {
-    const add = [], update = [], seen = new Set(vehicles.id);
+    const add = [], update = [], gone = new Set(table.rows.keys());
+    let moved = false;
     vehicles.id.forEach((id, i) => {
       const before = table.rows.get(id);
+      gone.delete(id);
       if (before && !changed(before, vehicles, i)) return;
       const row = rowOf(vehicles, i);
       (before ? update : add).push(row);
+      moved ||= Boolean(before) && before.rank !== row.rank;
       table.rows.set(id, row);
     });
-    const remove = [...table.rows.keys()].filter((id) => !seen.has(id)).map((id) => table.rows.get(id));
+    const remove = [...gone].map((id) => table.rows.get(id));
     remove.forEach((row) => table.rows.delete(row.id));
-    return { add, update, remove };
+    return { add, update, remove, moved };
   }
 
   function narrow() {
@@ -46,10 +49,15 @@
     if (!table.api || !picture || table.api.isDestroyed()) return;
     if (table.of !== picture) {
       table.of = picture;
-      const { add, update, remove } = difference(picture);
+      const { add, update, remove, moved } = difference(picture);
       if (add.length + update.length + remove.length) table.api.applyTransaction({ add, update, remove });
+      // rows keep their places while only numbers change: nothing jumps under the reader's eyes
+      if (moved) table.api.refreshClientSideRowModel("sort");
       table.ages();
     }
+    // the grid forgets the selection while it is still being set up
+    const chosen = voltledger.fleet.selected && table.api.getRowNode(voltledger.fleet.selected);
+    if (chosen && !chosen.isSelected()) table.mark(voltledger.fleet.selected);
     if (table.version !== voltledger.fleet.version) {
       table.version = voltledger.fleet.version;
       table.api.onFilterChanged();
@@ -75,7 +83,6 @@
     api.addEventListener("rowClicked", ({ data }) => voltledger.fleet.select(data.id));
     narrow();
     table.update();
-    table.mark(voltledger.fleet.selected);
   };
   window.addEventListener("resize", () => table.api && !table.api.isDestroyed() && narrow());
 
@@ -95,7 +102,7 @@
   const { format } = voltledger;
 
   cells.VehicleCell = ({ data }) =>
-    e("a", { href: voltledger.parts.vehicleHref(data.id), "data-nav": "", className: "cell-vehicle" }, data.name || data.id, data.name && data.name !== data.id ? e("span", { className: "cell-under" }, data.id) : null);
+    e("a", { href: voltledger.parts.vehicleHref(data.id), "data-nav": "", className: "cell-vehicle" }, e("span", null, data.name || data.id), data.name && data.name !== data.id ? e("span", { className: "cell-under" }, data.id) : null);
   cells.KindCell = ({ data }) =>
     e("span", { className: "verdict" }, e("span", { className: `glyph glyph-${voltledger.kinds.shape(data.kind)} kind-${data.kind}`, "aria-hidden": true }), voltledger.kinds.label(data.kind));
   cells.PercentCell = ({ value, colDef }) => unit(format.number(value === null ? null : value * (colDef.cellRendererParams?.times ?? 1), colDef.cellRendererParams?.digits ?? 0), "%", value === null);
@@ -103,5 +110,4 @@
   cells.AmountCell = ({ value, colDef }) => unit(format.amount(value), colDef.cellRendererParams.unit, value === null);
   cells.AgeCell = ({ data }) =>
     data.recordedAt === null ? e("span", { className: "is-none" }, "never") : e("span", { className: data.silent ? "is-silent" : null, title: format.moment(data.recordedAt * 1000) }, `${format.age(voltledger.live.now() - data.recordedAt)} ago`);
-  cells.StateCell = ({ data }) => e("span", { className: "is-muted" }, data.silent ? "Silent" : data.charging ? "Charging" : "Idle");
 })();

@@ -40,11 +40,14 @@
   }
 
   // ---- figures ----
-  const WORDS = { not_charging: "not charging", insufficient_data: "too little evidence", unmapped: "no meter", suspect_measurement: "suspect measurement", charged_elsewhere: "charged elsewhere", shared_meter: "on a shared meter", conditioning: "conditioning" };
-  function leftOut(reasons) {
+  const WORDS = { not_charging: "not charging", insufficient_data: "too little evidence", unmapped: "no meter", suspect_measurement: "suspect", charged_elsewhere: "charged elsewhere", shared_meter: "shared meter", conditioning: "conditioning" };
+  /** How many vehicles the fleet's efficiency leaves out and why: the `most` commonest reasons, the rest as a number. */
+  function leftOut(reasons, most) {
     const entries = Object.entries(reasons ?? {}).sort((a, b) => b[1] - a[1]);
-    const total = entries.reduce((sum, [, n]) => sum + n, 0);
-    return total ? `${format.number(total)} left out: ${entries.map(([why, n]) => `${format.number(n)} ${WORDS[why] ?? why}`).join(", ")}` : "none left out";
+    const sum = (list) => list.reduce((total, [, n]) => total + n, 0);
+    if (!entries.length) return "no vehicle left out";
+    const named = entries.slice(0, most).map(([why, n]) => `${format.number(n)} ${WORDS[why] ?? why}`), rest = sum(entries.slice(most));
+    return `${format.number(sum(entries))} left out: ${[...named, ...(rest ? [`${format.number(rest)} other`] : [])].join(", ")}`;
   }
   const FIGURES = {
     reporting: (f) => format.number(f.reporting),
@@ -56,7 +59,7 @@
     efficiency: (f) => (format.absent(f.efficiency) ? format.NONE : format.number(f.efficiency * 100, 1)),
     band: (f) => (format.absent(f.expectedLow) ? "no expectation yet" : `expected ${format.band(f.expectedLow, f.expectedHigh)}`),
     counted: (f) => `${format.number(f.counted)} of ${format.number(f.vehicles)} vehicles counted`,
-    leftOut: (f) => leftOut(f.leftOut),
+    leftOut: (f) => leftOut(f.leftOut, 2),
     lossKwh: (f) => format.amount(f.lossKwh),
     lossCost: (f) => `${format.money(f.lossCost, f.currency)} · ${format.amount(f.lossCo2Kg)} kg CO₂`,
     lossOf: (f) => `of ${format.amount(f.acKwh)} kWh from the grid`,
@@ -68,7 +71,7 @@
   function figures({ figures: values, ...picture }) {
     for (const element of document.querySelectorAll("[data-figure]")) {
       text(element, FIGURES[element.dataset.figure](values, picture));
-      if (element.dataset.figure === "leftOut") element.title = element.textContent;
+      if (element.dataset.figure === "leftOut") element.title = leftOut(values.leftOut, Infinity);
     }
     for (const card of document.querySelectorAll("[data-attention]")) card.classList.toggle("needs-attention", values[card.dataset.attention] > 0);
     for (const scale of document.querySelectorAll("#fleet-scale")) views.scale(scale, values.efficiency, values.expectedLow, values.expectedHigh);

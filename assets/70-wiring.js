@@ -47,9 +47,11 @@
         if (here) link.setAttribute("aria-current", "page"); else link.removeAttribute("aria-current");
       }
       voltledger.views.all();
+      return null;
     },
     mounted() {
       voltledger.views.all();
+      return null;
     },
     fleetMounted(_, selected) {
       voltledger.hookMaps();
@@ -58,9 +60,11 @@
       const sort = new URLSearchParams(window.location.search).get("sort");
       if (sort) window.dash_ag_grid.getApiAsync("fleet-table").then(() => voltledger.table.sortBy(sort, "desc"));
       voltledger.live.show();
+      return null;
     },
     filtered(q, verdict, site, state) {
       voltledger.fleet.setFilter({ q: q ?? "", verdict: verdict ?? [], site: site ?? [], state: state || null });
+      return null;
     },
     cleared(clicks) {
       if (clicks) voltledger.fleet.fill({});
@@ -80,15 +84,17 @@
     /** Tells the server-drawn parts how this viewer sees the page, and the controls what was remembered. */
     viewer() {
       const { set_props: set } = window.dash_clientside;
+      const seen = () => ({ zone: voltledger.zone.name(), scheme: voltledger.scheme.shown() });
       const tell = () => {
-        set("viewer", { data: { zone: voltledger.zone.name(), scheme: voltledger.scheme.shown() } });
+        set("viewer", { data: seen() });
         set("mantine", { forceColorScheme: voltledger.scheme.shown() });
       };
       window.addEventListener("voltledger:scheme", tell);
       window.addEventListener("voltledger:zone", tell);
       set("scheme-choice", { value: voltledger.scheme.choice() });
       set("zone-choice", { value: voltledger.zone.choice() });
-      tell();
+      set("mantine", { forceColorScheme: voltledger.scheme.shown() });
+      return seen();
     },
     /** When this vehicle last reported, as far as the picture knows: changes once per reading, and the page is drawn anew with it. */
     beat(_, vehicleId, before) {

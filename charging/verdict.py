@@ -49,7 +49,7 @@ class Thresholds:
 class Summary:
     """A window of one vehicle with its judgement: energies in kWh, ratios and coverages 0…1, temperature in °C.
 
-    `ratio`, `loss_kwh` and `uncertainty` are None where no energy came from the grid; the expected band is None where
+    `ratio`, `loss_kwh` and `uncertainty` are None where no more than standby came from the grid; the expected band is None where
     no charging hours are known or plain thresholds are chosen. On a shared meter `ratio` is the group's.
     """
 
@@ -127,15 +127,16 @@ class _Case:
         band = None
         if thresholds.use == "band" and evidence.plain_ac_milliwh > 0 and evidence.plain_charging_s:
             band = default_band(to_kwh(evidence.plain_ac_milliwh), evidence.plain_charging_s / 3600)
-        ratio = _ratio(evidence.dc.energy_milliwh, evidence.ac.energy_milliwh)
+        # A meter that only fed standby gives no efficiency: 13 kWh charged elsewhere over 0.2 kWh here is not 6,400 %.
+        ratio = _ratio(evidence.dc.energy_milliwh, evidence.ac.energy_milliwh) if evidence.ac.moved else None
         return _Case(
             evidence=evidence,
             thresholds=thresholds,
             shared=shared,
             ratio=ratio,
             plain_ratio=_ratio(evidence.plain_dc_milliwh, evidence.plain_ac_milliwh) if evidence.set_aside_buckets else ratio,
-            uncertainty=uncertainty(evidence.dc, evidence.ac),
-            band=band,
+            uncertainty=uncertainty(evidence.dc, evidence.ac) if ratio is not None else None,
+            band=band if ratio is not None else None,
         )
 
 

@@ -32,7 +32,7 @@ _SYMBOLS = {"circle": "circle", "triangle": "triangle-up", "diamond": "diamond",
             "pentagon": "pentagon", "cross": "x", "dot": "circle"}  # fmt: skip
 # Rows from top to bottom: name, unit, share of the height.
 _ROWS = (("Efficiency", "%", 0.28), ("Energy", "kWh", 0.22), ("Power", "kW", 0.18), ("State of charge", "%", 0.16), ("Battery temperature", "°C", 0.16))
-_GAP = 0.052
+_GAP, _FIRST_GAP = 0.055, 0.03
 _FLOOR_PCT = 60.0
 
 
@@ -124,7 +124,7 @@ def _judged(judged: Sequence[tuple[datetime, Summary]], bin_s: int, axis: _Axis,
         "type": "scatter", "mode": "markers", "name": "Efficiency", "yaxis": "y",
         "x": [_middle(at, bin_s, axis) for at, _ in judged], "y": [(s.ratio or 0) * 100 for _, s in judged],
         "error_y": {"type": "data", "array": [(s.uncertainty or 0) * 100 for _, s in judged], "color": colours["muted"], "thickness": 1, "width": 0},
-        "marker": {"size": 8, "color": [colours[k] for k in kinds], "symbol": [_SYMBOLS[KINDS[k].shape] for k in kinds], "line": {"width": 1.2, "color": colours["paper"]}},
+        "marker": {"size": 10, "color": [colours[k] for k in kinds], "symbol": [_SYMBOLS[KINDS[k].shape] for k in kinds], "line": {"width": 1.2, "color": colours["paper"]}},
         "customdata": [[fmt.percent(s.uncertainty), KINDS[k].label] for (_, s), k in zip(judged, kinds, strict=True)],
         "hovertemplate": "%{y:.1f} % ± %{customdata[0]} · %{customdata[1]}<extra>Efficiency</extra>",
     }  # fmt: skip
@@ -183,10 +183,11 @@ def _state(data: Timeline, axis: _Axis, colours: dict[str, str]) -> list[Trace]:
 
 def _domains() -> list[tuple[float, float]]:
     """Bottom and top of each row, from the top row down, with room for a title above each."""
-    free = 1 - _GAP * len(_ROWS)
-    domains, top = [], 1.0
+    free = 1 - _FIRST_GAP - _GAP * (len(_ROWS) - 1)
+    domains: list[tuple[float, float]] = []
+    top = 1.0
     for _, _, share in _ROWS:
-        top -= _GAP
+        top -= _GAP if domains else _FIRST_GAP
         domains.append((max(0.0, top - share * free), top))
         top -= share * free
     return domains
@@ -211,7 +212,7 @@ def _layout(data: Timeline, axis: _Axis, zone_name: str, colours: dict[str, str]
     y_axes["yaxis4"] |= {"range": [0, 102], "tickvals": [0, 50, 100]}
     return {
         "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "barmode": "overlay", "uirevision": revision, "showlegend": False,
-        "hovermode": "x unified", "hoversubplots": "axis", "dragmode": "zoom", "margin": {"l": 40, "r": 12, "t": 0, "b": 46},
+        "hovermode": "x unified", "height": 820, "hoversubplots": "axis", "dragmode": "zoom", "margin": {"l": 40, "r": 12, "t": 0, "b": 46},
         "hoverlabel": {"bgcolor": colours["paper"], "bordercolor": colours["grid"], "font": {"color": colours["text"], "size": 12}},
         "font": {"family": "system-ui, -apple-system, 'Segoe UI', sans-serif", "size": 11.5, "color": colours["muted"]}, "annotations": _titles(colours),
         "xaxis": {"type": "date", "range": [axis.ms(data.start), axis.ms(data.end)], "anchor": f"y{len(_ROWS)}", "gridcolor": colours["grid"], "showline": False,

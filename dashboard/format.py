@@ -15,7 +15,7 @@ def amount(value: float | None) -> str:
     """Energy or power: small values keep their decimals."""
     if value is None:
         return NONE
-    return number(value, 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2)
+    return number(value, 0 if not value or abs(value) >= 100 else 1 if abs(value) >= 10 else 2)
 
 
 def percent(ratio: float | None, digits: int = 1) -> str:

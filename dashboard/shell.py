@@ -6,7 +6,7 @@ from typing import Any
 
 import dash
 import dash_mantine_components as dmc
-from dash import ClientsideFunction, Dash, Input, dcc, html, set_props
+from dash import ClientsideFunction, Dash, Input, Output, dcc, html, set_props
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 log = logging.getLogger(__name__)
@@ -46,8 +46,8 @@ def _on_the_clock(app: Dash) -> None:
         app.clientside_callback(ClientsideFunction("voltledger", name), *inputs)
 
     client("tick", Input("clock", "n_intervals"))
-    client("navigated", Input("_pages_location", "pathname"))
-    client("viewer", Input("mantine", "id"))
+    client("navigated", Output("shell-page", "data"), Input("_pages_location", "pathname"))
+    client("viewer", Output("viewer", "data"), Input("mantine", "id"))
 
 
 def _choices(app: Dash) -> None:
@@ -66,6 +66,7 @@ def layout(tick_s: float) -> dmc.MantineProvider:
     return dmc.MantineProvider(
         [
             dcc.Interval(id="clock", interval=round(tick_s * 1000)),
+            dcc.Store(id="shell-page"),
             dcc.Store(id="viewer", data={"zone": "UTC", "scheme": "light"}),
             _header(),
             html.Div([html.Span(className="icon icon-warning"), html.Span()], id="stale-banner", className="banner", role="alert", hidden=True),

@@ -180,13 +180,14 @@ def _position(v: VehicleNow, meter: MeterNow | None) -> tuple[float | None, floa
 
 
 def _judged(s: Summary | None) -> dict[str, Any]:
+    known = s and s.verdict is not Verdict.INSUFFICIENT_DATA  # half a charge is neither an efficiency nor a loss
     return {
-        "efficiency": _r(s.ratio, 4) if s else None,
+        "efficiency": _r(s.ratio, 4) if s and known else None,
         "expectedLow": _r(s.expected_low, 4) if s else None,
         "expectedHigh": _r(s.expected_high, 4) if s else None,
         "acKwh": _r(s.ac_kwh, 2) if s else None,
         "dcKwh": _r(s.dc_kwh, 2) if s else None,
-        "lossKwh": _r(s.loss_kwh, 2) if s else None,
+        "lossKwh": _r(s.loss_kwh, 2) if s and known else None,
         "uncertainty": _r(s.uncertainty, 4) if s else None,
         "verdict": s.verdict.value if s else Verdict.UNMAPPED.value,
         "severity": s.severity if s else None,

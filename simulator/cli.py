@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 import click
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -113,10 +114,10 @@ def replay(*, files: tuple[Path, ...], url: str, speed: float | None, batch: int
 
 
 def _show(outcomes: list[replaying.Outcome], console: Console) -> None:
-    table = Table()
-    table.add_column("File", no_wrap=True)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("File", overflow="fold")
     for name in ("Rows", "Posted", "Accepted", "Duplicates", "Rejected", "Skipped"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", min_width=len(name))
     for outcome in outcomes:
         recording = outcome.recording
         counts = (recording.lines, outcome.posted, outcome.accepted, outcome.duplicates, outcome.rejected, recording.skipped)

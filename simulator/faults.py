@@ -50,6 +50,13 @@ class Faults:
         chosen[list(self.of(kind))] = True
         return chosen
 
+    def anybody(self, vehicles: int) -> NDArray[np.bool_]:
+        """True for the vehicles that have any fault. They never rest, or there would be nothing to see on a Monday."""
+        chosen = np.zeros(vehicles, dtype=bool)
+        for kind in self.members:
+            chosen |= self.mask(kind, vehicles)
+        return chosen
+
     def extra_loss_share(self, vehicles: int) -> Floats:
         """How much more of the AC energy each charger loses, as a share."""
         extra = np.zeros(vehicles)

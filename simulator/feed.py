@@ -46,7 +46,7 @@ class Feed:
     def __init__(self, fleet: Fleet, faults: Faults, first_minute: int, stopped_at_s: dict[str, float]) -> None:
         n = len(fleet)
         self._fleet, self._faults = fleet.with_extra_loss(faults.extra_loss_share(n)), faults
-        self._world = World(self._fleet, first_minute, faults.mask("charges_elsewhere", n), faults.mask("sick_charger", n))
+        self._world = World(self._fleet, first_minute, faults.mask("charges_elsewhere", n), faults.anybody(n))
         self._travelling: dict[int, list[Delivery]] = {}
         self._ids = {VEHICLES: [v.vehicle_id for v in fleet.vehicles], METERS: [v.meter_id for v in fleet.vehicles]}
         self._stops_s = {stream: np.array([stopped_at_s.get(i, np.inf) for i in ids]) for stream, ids in self._ids.items()}

@@ -16,7 +16,9 @@ from simulator.noise import Floats
 
 MINUTE_H = 1.0 / 60.0
 HEAT_C_PER_KWH = 0.3
-COOLING_TIME_MIN = 300.0
+COOLED_FROM_C = 38.0
+COOLED_TO_C = 50.0
+KEPT_EACH_MINUTE = float(np.exp(-1.0 / 300.0))
 HEATER_BELOW_C = 12.0
 HEATER_MINUTES = 30
 TAPER_KW_WHEN_FULL = 1.0
@@ -74,9 +76,13 @@ def soc_after(soc_pct: Floats, dc_kwh: Floats, battery_kwh: Floats) -> Floats:
     return np.minimum(100.0, soc_pct + 100.0 * dc_kwh / battery_kwh)
 
 
-def heat_after_minute(heat_c: Floats, dc_kwh: Floats) -> Floats:
-    """How much warmer than its surroundings a battery is, °C: 0.3 for each kWh charged, fading within hours."""
-    return np.asarray((heat_c + HEAT_C_PER_KWH * dc_kwh) * np.exp(-1.0 / COOLING_TIME_MIN))
+def heat_after_minute(heat_c: Floats, dc_kwh: Floats, ambient_c: Floats) -> Floats:
+    """How much warmer than its surroundings a battery is, °C: 0.3 for each kWh charged, fading within hours.
+
+    From 38 °C on the vehicle cools it, the harder the hotter: nothing is added at 50 °C.
+    """
+    uncooled = np.clip((COOLED_TO_C - ambient_c - heat_c) / (COOLED_TO_C - COOLED_FROM_C), 0.0, 1.0)
+    return np.asarray((heat_c + HEAT_C_PER_KWH * dc_kwh * uncooled) * KEPT_EACH_MINUTE)
 
 
 def ambient_c(mean_c: Floats, swing_c: Floats, day_of_year: float, local_hour: Floats, weather_c: Floats) -> Floats:

@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 
 from simulator.fleet import Fleet
 from simulator.noise import Floats, between, uniform
+from simulator.physics import HEAT_C_PER_KWH
 
 DAY_MIN = 1440
 KM_PER_DEGREE = 111.2
 NEAREST_KM = 5.0
 SUNDAY = 6
+LARGEST_HEAT_OF_DRIVING_C = 15.0
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -109,12 +111,18 @@ def _trips(fleet: Fleet, day: int, nth: int, *, leave_min: Floats, return_min: F
         start=midnight + leave_min.astype(np.int64),
         end=midnight + return_min.astype(np.int64),
         soc_back_pct=soc,
-        heat_back_c=between(3, 8, u[1]),
+        heat_back_c=_heat_of_driving_c(fleet, u[1]),
         plug_in_after_min=np.floor(np.where(waits, starts - return_min, between(2, 12, u[2]))),
         reach_km=between(NEAREST_KM, np.array([s.reach_km for s in sites]), u[3]),
         bearing_rad=np.radians(between(bearing_from, bearing_to, u[4])),
         stops=np.floor(between(6, 18, u[5])),
     )
+
+
+def _heat_of_driving_c(fleet: Fleet, u: Floats) -> Floats:
+    """How much warmer than the air a battery is after a trip, °C: 0.3 for each kWh, and a trip takes half to three quarters of a charge."""
+    used_kwh = between(0.5, 0.75, u) * fleet.chargers.battery_kwh
+    return np.minimum(LARGEST_HEAT_OF_DRIVING_C, HEAT_C_PER_KWH * used_kwh)
 
 
 def _timer_min(fleet: Fleet, return_min: Floats, u: Floats) -> Floats:

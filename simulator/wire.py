@@ -67,6 +67,13 @@ def backoff_s(attempt: int) -> float:
     return full * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, keeps no secret
 
 
+def _why(status: int, content: bytes) -> str:
+    """A refusal that may pass, in words: the status and what the server says about it."""
+    problem = Answer(status, content).json()
+    said = problem.get("detail") or problem.get("title") if isinstance(problem, dict) else None
+    return f"answer {status}" + (f": {said}" if said else "")
+
+
 class Wire:
     """One connection to a server. Not for use by several threads at once.
 
@@ -104,7 +111,7 @@ class Wire:
             attempt += 1
             if self._give_up_after_s is not None and time.monotonic() - began_s + pause_s > self._give_up_after_s:
                 raise GaveUp(f"{method} {path}: {reason}")
-            self._trouble(reason)
+            self._trouble(f"{method} {path}: {reason}")
             if self._stop.wait(pause_s):
                 raise Stopped
 
@@ -136,7 +143,7 @@ class Wire:
             self.close()
             return None, None, f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         if response.status >= 500 or response.status in TRY_AGAIN:
-            return None, retry_after_s(response.getheader("Retry-After"), time.time()), f"answer {response.status}"
+            return None, retry_after_s(response.getheader("Retry-After"), time.time()), _why(response.status, content)
         return Answer(response.status, content), None, ""
 
     def _exchange(

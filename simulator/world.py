@@ -135,7 +135,7 @@ class World:
         share = day.share_of_way[row]  # 0 for whoever is parked
         return _State(
             soc_pct=charged_pct + (day.soc_back_pct[row] - charged_pct) * share,
-            heat_c=physics.heat_after_minute(state.heat_c + (day.heat_back_c[row] - state.heat_c) * share, dc_kwh),
+            heat_c=physics.heat_after_minute(state.heat_c + (day.heat_back_c[row] - state.heat_c) * share, dc_kwh, self._ambient_c[row]),
             wait_min=state.wait_min - parked,
             charged_min=state.charged_min + charging,
             dc_kwh=state.dc_kwh + dc_kwh,

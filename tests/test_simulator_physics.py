@@ -77,7 +77,8 @@ def test_a_heater_leaves_something_for_the_battery_at_a_weak_socket() -> None:
 
 
 def test_a_battery_warms_by_three_tenths_of_a_degree_per_kwh() -> None:
-    assert physics.heat_after_minute(np.zeros(1), np.ones(1)) == pytest.approx(0.3, rel=0.01)
+    assert physics.heat_after_minute(np.zeros(1), np.ones(1), np.full(1, 20.0)) == pytest.approx(0.3, rel=0.01)
+    assert physics.heat_after_minute(np.full(1, 20.0), np.ones(1), np.full(1, 30.0)) < 20.0
 
 
 def test_a_counter_shows_whole_steps_only() -> None:

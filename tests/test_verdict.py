@@ -55,6 +55,8 @@ def test_a_day_of_ten_watts_is_standby_and_not_charging(milliwh: int, moved: boo
 def test_dc_without_ac_at_a_reporting_meter_is_charged_elsewhere() -> None:
     quiet = Stream(0, 110, 110, 110)
     assert judged(charged(ac=quiet, plain_ac_milliwh=0)).verdict is Verdict.CHARGED_ELSEWHERE
+    standby = judged(charged(dc_kwh=13.4, ac=Stream(200_000, 1_440, 110, 110), plain_ac_milliwh=200_000))
+    assert (standby.verdict, standby.ratio, standby.loss_kwh, standby.uncertainty) == (Verdict.CHARGED_ELSEWHERE, None, None, None)
 
 
 def test_dc_at_a_silent_meter_is_missing_data_and_not_a_bad_charger() -> None:

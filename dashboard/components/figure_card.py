@@ -8,8 +8,13 @@ def live(name: str, class_name: str = "") -> html.Span:
     return html.Span("–", className=class_name, **{"data-figure": name})
 
 
+def note(name: str) -> html.Span:
+    """A line under the value, from the live picture."""
+    return live(name, "figure-note")
+
+
 def figure_card(
-    label: str, figure: str, unit: str, notes: list[str], as_of: str, href: str, attention: str | None = None, extra: object = None
+    label: str, figure: str, unit: str, notes: list[html.Span], as_of: str, href: str, attention: str | None = None, extra: object = None
 ) -> html.A:
     """A figure that leads to the list behind it. `attention` names the figure above 0 of which the card stands out."""
     flag = {"data-attention": attention} if attention else {}

@@ -3,7 +3,7 @@
 from typing import Any
 
 import dash
-from dash import ClientsideFunction, Dash, Input, html
+from dash import ClientsideFunction, Dash, Input, Output, dcc, html
 
 from dashboard.components.empty import away, first_use, message
 
@@ -11,7 +11,7 @@ from dashboard.components.empty import away, first_use, message
 def register(app: Dash, services: Any) -> None:
     """Put the page at `/alerts`."""
     dash.register_page("alerts", path="/alerts", title="Alerts · Voltledger", layout=layout)
-    app.clientside_callback(ClientsideFunction("voltledger", "mounted"), Input("alerts-page", "id"))
+    app.clientside_callback(ClientsideFunction("voltledger", "mounted"), Output("alerts-mounted", "data"), Input("alerts-page", "id"))
 
 
 def layout(**_: Any) -> html.Div:
@@ -24,6 +24,7 @@ def layout(**_: Any) -> html.Div:
     )
     return html.Div(
         [
+            dcc.Store(id="alerts-mounted"),
             html.Div([html.H1("Alerts"), html.P("Vehicles whose charging efficiency over the last 24 hours lies below what is expected of them.", className="is-muted")], className="page-head"),
             html.Div(away(), className="when-away"),
             html.Div(first_use(), className="when-empty"),

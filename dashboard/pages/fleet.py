@@ -44,8 +44,9 @@ def _in_the_browser(app: Dash) -> None:
     def client(name: str, *inputs: Any, **options: Any) -> None:
         app.clientside_callback(ClientsideFunction("voltledger", name), *inputs, **options)
 
-    client("fleetMounted", Input("fleet-page", "id"), State("fleet-selected", "data"))
-    client("filtered", Input("fleet-q", "value"), Input("fleet-verdict", "value"), Input("fleet-site", "value"), Input("fleet-state", "value"))
+    # Dash calls a callback when its page is drawn only if it has an output, so these two have one that nobody reads
+    client("fleetMounted", Output("fleet-mounted", "data"), Input("fleet-page", "id"), State("fleet-selected", "data"))
+    client("filtered", Output("fleet-filtered", "data"), Input("fleet-q", "value"), Input("fleet-verdict", "value"), Input("fleet-site", "value"), Input("fleet-state", "value"))
     client("cleared", Input("fleet-clear", "n_clicks"), prevent_initial_call=True)
     client("closed", Input("panel-close", "n_clicks"), prevent_initial_call=True)
     client("downloaded", Input("fleet-export", "n_clicks"), prevent_initial_call=True)
@@ -66,6 +67,8 @@ def layout(
     return html.Div(
         [
             dcc.Store(id="fleet-selected", data=vehicle),
+            dcc.Store(id="fleet-mounted"),
+            dcc.Store(id="fleet-filtered"),
             html.H1("Fleet", className="visually-hidden"),
             html.Div(away(), className="when-away"),
             html.Div(first_use(), className="when-empty"),
@@ -83,7 +86,7 @@ def _figures(silent_after: str) -> html.Section:
     return html.Section(
         [
             figure_card("Reporting", "reporting", "vehicles", [note("reportingOf"), note("meters")], "asOf", "/?state=reporting"),
-            figure_card("Silent", "silent", "vehicles", [html.Span(f"without a reading for {silent_after}", className="figure-note")], "asOf", "/?state=silent", attention="silent"),
+            figure_card("Silent", "silent", "vehicles", [html.Span(f"no reading for {silent_after}", className="figure-note")], "asOf", "/?state=silent", attention="silent"),
             figure_card("Charging now", "charging", "vehicles", [note("chargingKw")], "asOf", "/?state=charging"),
             figure_card("Efficiency", "efficiency", "%", [note("band"), note("leftOut")], "window", "/?verdict=critical,low,ok", extra=scale(None, None, None, id="fleet-scale")),
             figure_card("Energy lost", "lossKwh", "kWh", [note("lossCost"), note("lossOf")], "window", "/?sort=lossKwh"),
@@ -177,44 +180,44 @@ def _vehicle_panel() -> html.Section:
     )
 
 
-def _column(field: str, title: str, renderer: str, width: int, numeric: bool = True, **more: Any) -> dict[str, Any]:
-    sides = {"cellClass": "is-number", "headerClass": "ag-right-aligned-header"} if numeric else {}
-    return {"field": field, "headerName": title, "cellRenderer": renderer, "minWidth": width, "flex": width, **sides, **more}
+def _column(field: str, title: str, renderer: str | None, width: int, numeric: bool = True, **more: Any) -> dict[str, Any]:
+    """A column with its share of the width (px on a desk); units stand in the cells, so headers stay short."""
+    cell = {"cellRenderer": renderer} if renderer else {}
+    return {"field": field, "headerName": title, "minWidth": round(width * 0.78), "flex": width, **cell, **({"type": "rightAligned"} if numeric else {}), **more}
 
 
 _COLUMNS = [
-    _column("name", "Vehicle", "VehicleCell", 160, False, colId="vehicle", valueGetter={"function": "params.data.name || params.data.id"}),
-    _column("rank", "Verdict", "KindCell", 170, False, sort="asc"),
-    _column("efficiency", "Efficiency", "PercentCell", 112, cellRendererParams={"times": 100, "digits": 1}),
-    _column("expectedLow", "Expected", "BandCell", 122),
-    _column("soc", "Charge", "PercentCell", 92),
-    _column("powerKw", "Power", "AmountCell", 96, cellRendererParams={"unit": "kW"}),
-    _column("acKwh", "Grid, 24 h", "AmountCell", 108, cellRendererParams={"unit": "kWh"}),
-    _column("dcKwh", "Battery, 24 h", "AmountCell", 116, cellRendererParams={"unit": "kWh"}),
-    _column("lossKwh", "Lost, 24 h", "AmountCell", 106, cellRendererParams={"unit": "kWh"}),
-    _column("batteryTemp", "Battery", "AmountCell", 96, cellRendererParams={"unit": "°C"}),
-    _column("silent", "State", "StateCell", 90, False),
-    _column("recordedAt", "Last reading", "AgeCell", 118),
-    _column("site", "Site", "", 130, False),
-    _column("meterId", "Meter", "", 120, False),
+    _column("name", "Vehicle", "VehicleCell", 140, False, colId="vehicle", valueGetter={"function": "params.data.name || params.data.id"}),
+    _column("rank", "Verdict", "KindCell", 190, False, sort="asc"),
+    _column("efficiency", "Efficiency", "PercentCell", 96, cellRendererParams={"times": 100, "digits": 1}),
+    _column("expectedLow", "Expected", "BandCell", 112),
+    _column("soc", "Charge", "PercentCell", 78),
+    _column("powerKw", "Power", "AmountCell", 84, cellRendererParams={"unit": "kW"}),
+    _column("acKwh", "Grid, 24 h", "AmountCell", 96, cellRendererParams={"unit": "kWh"}),
+    _column("dcKwh", "Battery, 24 h", "AmountCell", 104, cellRendererParams={"unit": "kWh"}),
+    _column("lossKwh", "Lost, 24 h", "AmountCell", 96, cellRendererParams={"unit": "kWh"}),
+    _column("recordedAt", "Last reading", "AgeCell", 108),
+    _column("site", "Site", None, 130, False),
+    _column("meterId", "Meter", None, 100, False),
 ]
 
 
 def _list() -> html.Section:
     grid = dag.AgGrid(
         id="fleet-table",
-        columnDefs=[{k: v for k, v in column.items() if v != ""} for column in _COLUMNS],
+        columnDefs=_COLUMNS,
         rowData=[],
         getRowId="params.data.id",
         defaultColDef={"sortable": True, "resizable": True, "filter": False, "suppressHeaderMenuButton": True, "suppressMovable": True},
         dashGridOptions={
             "rowSelection": {"mode": "singleRow", "checkboxes": False, "enableClickSelection": True},
-            "rowHeight": 40,
+            "rowHeight": 44,
             "headerHeight": 38,
             "animateRows": False,
+            "suppressModelUpdateAfterUpdateTransaction": True,
             "suppressCellFocus": False,
             "enableCellTextSelection": True,
-            "overlayNoRowsTemplate": "No vehicle matches the filter.",
+            "localeText": {"noRowsToShow": "No vehicle to show", "noMatchingRows": "No vehicle matches the filter"},
             "tooltipShowDelay": 300,
         },
         className="ag-theme-quartz table",

@@ -1,0 +1,254 @@
+"""A believable fleet without a database, served by the real pages: for what browsers must show, at any size and in any state.
+
+Everything is drawn from a seed, so two runs show the same. Ids, names and places are made up; cities stand where they are.
+"""
+
+import gzip
+import hashlib
+import math
+import random
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import orjson
+from flask_openapi3 import OpenAPI
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+import config
+from charging.evidence import Evidence, Stream
+from charging.verdict import Summary, Thresholds, summarise
+from dashboard import app as composition
+from dashboard.figures import Timeline
+from dashboard.pages import vehicle as vehicle_page
+from dashboard.snapshot import Picture
+from db.queries.devices import LatestReading, MeterNow, VehicleNow
+from db.queries.history import MeterPoint, VehiclePoint
+
+CITIES = [
+    ("Amsterdam", 52.3731, 4.8926), ("Berlin", 52.52, 13.405), ("Lyon", 45.764, 4.8357), ("Madrid", 40.4168, -3.7038), ("Milano", 45.4642, 9.19), ("Oslo", 59.9139, 10.7522),
+    ("Warszawa", 52.2297, 21.0122), ("Wien", 48.2082, 16.3738), ("Manchester", 53.4808, -2.2426), ("København", 55.6761, 12.5683), ("Zürich", 47.3769, 8.5417), ("Praha", 50.0755, 14.4378),
+]  # fmt: skip
+COLUMNS = (
+    "id,name,site,meterId,lat,lon,positionFrom,soc,powerKw,batteryTemp,recordedAt,efficiency,expectedLow,expectedHigh,acKwh,dcKwh,lossKwh,uncertainty,"
+    "verdict,severity,charging,silent"
+).split(",")
+HOSTILE_NAME = '<img src=x onerror="alert(1)"> & "Van"'
+
+
+@dataclass
+class FakeFleet:
+    """A fleet of `size` vehicles at `now`. `tick()` moves it on; `away` makes the database unreachable."""
+
+    size: int = 200
+    now: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
+    seed: int = 7
+    away: bool = False
+    broken: bool = False
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._random = random.Random(self.seed)
+        self.rows = [self._row(i) for i in range(self.size)]
+        if self.size > 20:
+            self.rows[3]["name"] = HOSTILE_NAME
+
+    def _row(self, i: int) -> dict[str, Any]:
+        draw = self._random
+        city, lat, lon = CITIES[i % len(CITIES)]
+        fate = draw.random()
+        verdict, severity = _verdict(fate)
+        charging = draw.random() < 0.42 and verdict not in ("not_charging", "unmapped")
+        ac = round(draw.uniform(14, 62), 2) if verdict in ("ok", "low", "suspect_measurement", "conditioning", "shared_meter") else 0.0
+        efficiency = {"ok": draw.gauss(0.905, 0.008), "low": 0.815 if severity == "warning" else 0.69, "suspect_measurement": 1.08, "conditioning": 0.71, "shared_meter": 0.88}.get(verdict)
+        if efficiency is not None and verdict == "low":
+            efficiency += draw.uniform(-0.02, 0.02)
+        away, bearing = (draw.expovariate(1 / 0.06), draw.uniform(0, 2 * math.pi)) if draw.random() < 0.25 else (0.0, 0.0)
+        unplaced = i % 67 == 66
+        return {
+            "id": f"{city[:3].upper()}-{i:05}", "name": f"{('Van', 'Truck', 'Pool car', 'Shuttle')[i % 4]} {i // len(CITIES) + 1}", "site": f"Depot {city}",
+            "meterId": None if verdict == "unmapped" else f"CP-{i:05}", "lat": None if unplaced else round(lat + away * math.sin(bearing) * 0.7, 5), "lon": None if unplaced else round(lon + away * math.cos(bearing), 5),
+            "positionFrom": None if unplaced else "vehicle" if away else "meter", "soc": None if i % 41 == 40 else round(draw.uniform(12, 100), 1), "powerKw": round(draw.choice([3.4, 6.8, 10.2, 10.4]) * draw.uniform(0.9, 1), 1) if charging else 0.0,
+            "batteryTemp": round(draw.gauss(19, 5), 1), "recordedAt": int((self.now - timedelta(seconds=draw.randint(1, 60) if draw.random() > 0.03 else 7400)).timestamp()),
+            "efficiency": efficiency and round(efficiency, 4), "expectedLow": 0.8672 if ac else None, "expectedHigh": 0.9391 if ac else None, "acKwh": ac, "dcKwh": round(ac * (efficiency or 0), 2),
+            "lossKwh": round(ac * (1 - efficiency), 2) if efficiency else None, "uncertainty": 0.0104 if ac else None, "verdict": verdict, "severity": severity, "charging": charging, "silent": False,
+        }  # fmt: skip
+
+    def tick(self, seconds: int = 5) -> None:
+        """Time passes; a twelfth of the fleet reports."""
+        self.now += timedelta(seconds=seconds)
+        for row in self._random.sample(self.rows, max(1, self.size // 12) if self.size else 0):
+            row["recordedAt"] = int(self.now.timestamp())
+            if row["charging"] and row["soc"] is not None:
+                row["soc"] = min(100.0, round(row["soc"] + 0.3, 1))
+                row["acKwh"], row["dcKwh"] = round(row["acKwh"] + 0.18, 2), round(row["dcKwh"] + 0.16, 2)
+
+    def content(self) -> dict[str, Any]:
+        """What /live/fleet says."""
+        for row in self.rows:
+            row["silent"] = self.now.timestamp() - row["recordedAt"] > 900
+            row["charging"] = row["charging"] and not row["silent"]
+        alerts = [_alert(row, self.now) for row in self.rows if row["severity"]]
+        return {
+            "asOf": _z(self.now), "windowFrom": _z(self.now - timedelta(hours=24)), "windowTo": _z(self.now), "stale": self.away, "figures": self._figures(alerts),
+            "vehicles": {name: [row[name] for row in self.rows] for name in COLUMNS}, "alerts": alerts,
+        }  # fmt: skip
+
+    def _figures(self, alerts: list[dict[str, Any]]) -> dict[str, Any]:
+        counted = [row for row in self.rows if row["verdict"] in ("ok", "low")]
+        ac, dc = sum(r["acKwh"] for r in counted), sum(r["dcKwh"] for r in counted)
+        left_out: dict[str, int] = {}
+        for row in self.rows:
+            if row["verdict"] not in ("ok", "low"):
+                left_out[row["verdict"]] = left_out.get(row["verdict"], 0) + 1
+        charging = [row for row in self.rows if row["charging"]]
+        silent = sum(row["silent"] for row in self.rows)
+        return {
+            "vehicles": self.size, "reporting": self.size - silent, "silent": silent, "charging": len(charging), "chargingKw": round(sum(r["powerKw"] for r in charging), 1),
+            "efficiency": dc / ac if ac else None, "expectedLow": 0.867 if ac else None, "expectedHigh": 0.939 if ac else None, "counted": len(counted), "leftOut": left_out, "acKwh": ac, "dcKwh": dc,
+            "lossKwh": ac - dc, "lossCost": (ac - dc) * 0.3, "currency": "EUR", "lossCo2Kg": (ac - dc) * 0.35, "alerts": len(alerts), "critical": sum(a["severity"] == "critical" for a in alerts),
+            "meters": self.size, "metersReporting": max(0, self.size - silent - 1),
+        }  # fmt: skip
+
+    def get(self) -> Picture:
+        """Like dashboard.snapshot.FleetPicture.get."""
+        raw = orjson.dumps(self.content())
+        return Picture(gzip.compress(raw, 5), hashlib.sha256(raw).hexdigest()[:24], 0.0)
+
+    def load(self, _: Any, vehicle_id: str, chosen: vehicle_page.Range, at: datetime | None, now: datetime, __: Any) -> vehicle_page.Loaded | None:
+        """Like dashboard.pages.vehicle.load, for any id of this fleet."""
+        if self.away:
+            raise ConnectionError("the database is away")
+        row = next((row for row in self.rows if row["id"] == vehicle_id), None)
+        return row and loaded(row, chosen, at, now)
+
+
+def _verdict(fate: float) -> tuple[str, str | None]:
+    for below, verdict, severity in (
+        (0.012, "low", "critical"), (0.05, "low", "warning"), (0.07, "suspect_measurement", None), (0.08, "charged_elsewhere", None), (0.12, "insufficient_data", None),
+        (0.135, "shared_meter", None), (0.15, "conditioning", None), (0.17, "unmapped", None), (0.27, "not_charging", None),
+    ):  # fmt: skip
+        if fate < below:
+            return verdict, severity
+    return "ok", None
+
+
+def _z(at: datetime) -> str:
+    return at.isoformat().replace("+00:00", "Z")
+
+
+def _alert(row: dict[str, Any], now: datetime) -> dict[str, Any]:
+    same = ("name", "site", "meterId", "severity", "efficiency", "expectedLow", "expectedHigh", "uncertainty", "acKwh", "dcKwh", "lossKwh")
+    reason = f"{row['efficiency'] * 100:.1f} % is below the expected 86.7 % by more than its uncertainty of 1.0 %"
+    return {"vehicleId": row["id"], **{k: row[k] for k in same}, "coverageVehicle": 0.997, "coverageMeter": 1.0, "reason": reason, "windowFrom": _z(now - timedelta(hours=24)), "windowTo": _z(now)}  # fmt: skip
+
+
+def summary(ac_kwh: float, efficiency: float, hours: float, readings: int = 60) -> Summary:
+    """A judged window from its totals, by the real rules."""
+    ac, dc = round(ac_kwh * 1e6), round(ac_kwh * efficiency * 1e6)
+    both = {"readings": readings, "received": readings, "due": readings, "smallest_milliwh": 1000}
+    seconds = round(hours * 3600)
+    return summarise(
+        Evidence(
+            dc=Stream(energy_milliwh=dc, **both), ac=Stream(energy_milliwh=ac, **both), meter_ids=("CP-00042",), charging_s=seconds or None,
+            plain_dc_milliwh=dc, plain_ac_milliwh=ac, plain_charging_s=seconds or None, temp_centi_c_sum=2000 * readings, temp_count=readings,
+        )
+    )  # fmt: skip
+
+
+def timeline(row: dict[str, Any], chosen: vehicle_page.Range, end: datetime) -> Timeline:
+    """Charging at night, standing by day, one gap in the afternoon."""
+    start, draw = end - chosen.span, random.Random(row["id"])
+    efficiency = row["efficiency"] or 0.9
+    bins, vehicle, meter = [], [], []
+    soc = 40.0
+    at = start.replace(minute=0, second=0, microsecond=0)
+    while at < end:
+        night = at.hour >= 18 or at.hour < 4
+        if at.hour not in (13, 14):
+            kwh = (9.2 if at.hour != 18 else 4.1) * (chosen.bin_s / 3600) if night else 0.0
+            if (at - start) % timedelta(seconds=chosen.bin_s) < timedelta(hours=1):
+                bins.append((at, summary(kwh if at.hour != 3 else 0.6, efficiency + draw.gauss(0, 0.006), chosen.bin_s / 3600 if kwh else 0)))
+            for k in range(3600 // chosen.point_s):
+                share = chosen.point_s / chosen.bin_s
+                soc = min(100.0, soc + kwh * share * 1.1) if night else max(20.0, soc - 2.2 * share * 3)
+                moment = at + timedelta(seconds=k * chosen.point_s)
+                vehicle.append(VehiclePoint(moment, kwh * share * efficiency, soc, 14 + 0.08 * soc + draw.gauss(0, 0.2), 15))
+                meter.append(MeterPoint(moment, kwh * share, 230 + draw.gauss(0, 1.4), 15))
+        at += timedelta(hours=1)
+    return Timeline(start, end, bins, chosen.bin_s, vehicle, meter, chosen.point_s)
+
+
+def loaded(row: dict[str, Any], chosen: vehicle_page.Range, at: datetime | None, now: datetime) -> vehicle_page.Loaded:
+    """Everything the vehicle page draws."""
+    end = at or now
+    recorded = datetime.fromtimestamp(row["recordedAt"], UTC)
+    meter = row["meterId"] and MeterNow(row["meterId"], None, None, row["site"], 11.0, recorded, recorded, 0.17, row["powerKw"] * 1.09, 231.2, row["lat"], row["lon"])
+    now_state = VehicleNow(
+        row["id"], row["name"], "e-Transit 68 kWh", None, row["site"], "Europe/Berlin", row["meterId"], recorded, recorded, 0.16, row["powerKw"], row["soc"], row["batteryTemp"],
+        row["lat"], row["lon"], recorded if row["lat"] is not None else None, meter,
+    )  # fmt: skip
+    readings = [
+        LatestReading(recorded - timedelta(minutes=k), recorded - timedelta(minutes=k) + timedelta(seconds=2 if k % 9 else 3900), 0.1612 if row["charging"] else 0.0, row["soc"], row["batteryTemp"] if k % 5 else None)
+        for k in range(50)
+    ]  # fmt: skip
+    whole = summary(row["acKwh"] or 62.1, row["efficiency"], 9.0, 1440) if row["efficiency"] else summary(0.0, 1.0, 0.0, 1440)
+    return vehicle_page.Loaded(now_state, whole, timeline(row, chosen, end), readings, end, now, at is not None)
+
+
+class _Quiet(WSGIRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_request(self, *_: Any) -> None:
+        """Not a word."""
+
+
+@contextmanager
+def served(fleet: FakeFleet, csp: bool = True) -> Iterator[str]:
+    """The real pages over this fleet, on a free port. With `csp`, a strict policy: whatever breaks it shows as a console error."""
+    real_load, real_bins = vehicle_page.load, composition.fleet.performance.bins
+    vehicle_page.load = fleet.load
+    composition.fleet.performance.bins = lambda _, vehicle_id, start, end, *__: timeline(fleet_row(fleet, vehicle_id), vehicle_page.RANGES["24h"], end).bins  # type: ignore[assignment]
+    server = make_server("127.0.0.1", 0, _app(fleet, csp).server, threaded=True, request_handler=_Quiet)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        vehicle_page.load, composition.fleet.performance.bins = real_load, real_bins
+
+
+def fleet_row(fleet: FakeFleet, vehicle_id: str) -> dict[str, Any]:
+    """The row of an id."""
+    return next(row for row in fleet.rows if row["id"] == vehicle_id)
+
+
+def _app(fleet: FakeFleet, csp: bool) -> Any:
+    @contextmanager
+    def read() -> Iterator[None]:
+        yield None
+
+    settings = config.Settings(_env_file=None)  # type: ignore[call-arg]
+    services: Any = SimpleNamespace(settings=settings, picture=fleet, thresholds=Thresholds(), now=lambda: fleet.now, read=read)
+    server = OpenAPI("voltledger-test")
+
+    @server.before_request
+    def fail() -> Any:
+        return ("", 503) if fleet.broken else None
+
+    dash = composition._dash(server, services)
+    if csp:
+        @server.after_request
+        def secure(response: Any) -> Any:
+            # asked for late: Dash adds a script of its own with the first request
+            scripts = " ".join(dash.csp_hashes())
+            response.headers["Content-Security-Policy"] = (
+                f"default-src 'self'; script-src 'self' {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:"
+            )
+            return response
+
+    return dash

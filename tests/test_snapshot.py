@@ -1,0 +1,50 @@
+"""The fleet's picture: one for all viewers, stale rather than gone."""
+
+import gzip
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import psycopg
+
+from charging.verdict import Thresholds
+from dashboard import housekeeping
+from dashboard.snapshot import FleetPicture, Money
+from db.engine import pool
+from tests.support import api, depot, van
+
+NOW = datetime(2026, 2, 4, 12, tzinfo=UTC)
+
+
+def content(picture: FleetPicture) -> Any:
+    return orjson.loads(gzip.decompress(picture.get().body))
+
+
+def test_the_picture_says_what_the_api_says_and_survives_the_database(database_url: str) -> None:
+    with api(database_url, NOW) as client:
+        client.put("/v1/mappings/van-7", json={"meterId": "depot-1"})
+        client.put("/v1/meters/depot-1", json={"latitude": 52.5, "longitude": 13.4})
+        client.post("/v1/telemetry/batch", json={"vehicles": [van(), van(vehicleId="van-8", latitude=1, longitude=2)], "meters": [depot()]})
+        answer = client.get("/v1/analytics/performance/van-7").get_json()
+    reading = pool(database_url, 1, "read", 5)
+    picture = FleetPicture(reading, 0.0, 900, Money(0.3, "EUR", 0.35), Thresholds(), lambda: NOW)
+    first = content(picture)
+    assert first["vehicles"]["id"] == ["van-7", "van-8"]
+    assert first["vehicles"]["positionFrom"] == ["meter", "vehicle"]
+    assert first["vehicles"]["verdict"] == ["low", "unmapped"]
+    assert first["figures"]["efficiency"] == 5 / 6
+    assert (first["figures"]["lossKwh"], first["figures"]["counted"], first["figures"]["leftOut"]) == (1.0, 1, {"unmapped": 1})
+    assert first["alerts"][0]["reason"] == answer["reason"]
+    etag = picture.get().etag
+    assert picture.get().etag == etag  # nothing changed: 304
+    reading.close(1)
+    away = content(picture)
+    assert (away["stale"], away["vehicles"]["id"]) == (True, ["van-7", "van-8"])
+
+
+def test_housekeeping_makes_days_and_learns_rhythms_and_only_one_process_does(database_url: str) -> None:
+    with psycopg.connect(database_url) as one, psycopg.connect(database_url) as other:
+        assert housekeeping.once(one, NOW) is True
+        assert housekeeping.once(other, NOW) is False
+        one.commit()
+        assert one.execute("SELECT count(*) FROM history_day").fetchone() == (9,)
