@@ -30,11 +30,12 @@
     },
   };
 
+  const here = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
   const zone = {
     /** "viewer" or "utc". */
     choice: () => recall(ZONE_KEY, "viewer"),
     /** IANA name of the zone in which times are shown. */
-    name: () => (zone.choice() === "utc" ? "UTC" : Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC"),
+    name: () => (zone.choice() === "utc" ? "UTC" : here),
     choose(value) { remember(ZONE_KEY, value); window.dispatchEvent(new CustomEvent("voltledger:zone", { detail: zone.name() })); },
   };
 

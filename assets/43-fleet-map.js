@@ -216,7 +216,7 @@
     });
     container.addEventListener("mouseleave", () => hover(null));
     map.on("movestart zoomstart", () => hover(null));
-    map.on("moveend", () => { state.camera = { center: map.getCenter(), zoom: map.getZoom() }; });
+    map.on("moveend", () => { if (state.map === map) state.camera = { center: map.getCenter(), zoom: map.getZoom() }; });
     map.on("click", ({ originalEvent }) => {
       const item = under(originalEvent);
       if (!item) return voltledger.fleet.select(null);
@@ -240,7 +240,9 @@
     fitControl(map);
     window.L.control.scale({ position: "bottomright", imperial: false }).addTo(map);
     listen(map);
-    new ResizeObserver(() => map.invalidateSize({ pan: false })).observe(map.getContainer());
+    const sized = new ResizeObserver(() => state.map === map && map.invalidateSize({ pan: false }));
+    sized.observe(map.getContainer());
+    map.on("unload", () => sized.disconnect());
     update();
   }
 

@@ -31,7 +31,13 @@ COLOURS: dict[str, dict[str, str]] = {
 _SYMBOLS = {"circle": "circle", "triangle": "triangle-up", "diamond": "diamond", "square": "square", "plus": "cross", "ring": "circle-open", "hexagon": "hexagon",
             "pentagon": "pentagon", "cross": "x", "dot": "circle"}  # fmt: skip
 # Rows from top to bottom: name, unit, share of the height.
-_ROWS = (("Efficiency", "%", 0.28), ("Energy", "kWh", 0.22), ("Power", "kW", 0.18), ("State of charge", "%", 0.16), ("Battery temperature", "°C", 0.16))
+_ROWS = (
+    ("Efficiency", "%", 0.28),
+    ("Energy", "kWh", 0.22),
+    ("Power", "kW", 0.18),
+    ("State of charge", "%", 0.16),
+    ("Battery temperature", "°C", 0.16),
+)
 _GAP, _FIRST_GAP = 0.055, 0.03
 _FLOOR_PCT = 60.0
 
@@ -77,7 +83,12 @@ def _efficiency(data: Timeline, axis: _Axis, colours: dict[str, str]) -> list[Tr
     floor = _floor_pct(data.bins)
     judged = [(at, s) for at, s in data.bins if s.verdict in JUDGED and s.ratio is not None]
     other = [(at, s) for at, s in data.bins if s.verdict not in JUDGED]
-    return [_band(data, axis, colours), _line(judged, data.bin_s, axis, colours), _judged(judged, data.bin_s, axis, colours), _unjudged(other, data.bin_s, axis, colours, floor)]
+    return [
+        _band(data, axis, colours),
+        _line(judged, data.bin_s, axis, colours),
+        _judged(judged, data.bin_s, axis, colours),
+        _unjudged(other, data.bin_s, axis, colours, floor),
+    ]
 
 
 def _floor_pct(bins: Iterable[tuple[datetime, Summary]]) -> float:
@@ -115,7 +126,17 @@ def _gapped(points: Sequence[tuple[float, float | None]], width_ms: float) -> tu
 
 def _line(judged: Sequence[tuple[datetime, Summary]], bin_s: int, axis: _Axis, colours: dict[str, str]) -> Trace:
     xs, ys = _gapped([(_middle(at, bin_s, axis), (s.ratio or 0) * 100) for at, s in judged], bin_s * 1000)
-    return {"type": "scatter", "mode": "lines", "yaxis": "y", "x": xs, "y": ys, "line": {"color": colours["ok"], "width": 1.2}, "opacity": 0.5, "hoverinfo": "skip", "showlegend": False}
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "yaxis": "y",
+        "x": xs,
+        "y": ys,
+        "line": {"color": colours["ok"], "width": 1.2},
+        "opacity": 0.5,
+        "hoverinfo": "skip",
+        "showlegend": False,
+    }
 
 
 def _judged(judged: Sequence[tuple[datetime, Summary]], bin_s: int, axis: _Axis, colours: dict[str, str]) -> Trace:
@@ -152,7 +173,11 @@ def _energy(data: Timeline, axis: _Axis, colours: dict[str, str]) -> list[Trace]
         return {"type": "bar", "name": name, "yaxis": "y2", "x": x, "y": ys, "base": base, "offset": offset * width, "width": 0.38 * width, "marker": marker,
                 "hovertemplate": f"%{{customdata:.2f}} kWh<extra>{name}</extra>", "customdata": ys}  # fmt: skip
 
-    hatch = {"color": "rgba(0,0,0,0)", "line": {"width": 1, "color": colours["loss"]}, "pattern": {"shape": "/", "fgcolor": colours["loss"], "size": 5, "solidity": 0.35}}
+    hatch = {
+        "color": "rgba(0,0,0,0)",
+        "line": {"width": 1, "color": colours["loss"]},
+        "pattern": {"shape": "/", "fgcolor": colours["loss"], "size": 5, "solidity": 0.35},
+    }
     return [
         bars("AC from the grid", [s.ac_kwh for _, s in moved], -0.4, {"color": colours["ac"]}),
         bars("DC into the battery", [s.dc_kwh for _, s in moved], 0.0, {"color": colours["dc"]}),
@@ -160,7 +185,9 @@ def _energy(data: Timeline, axis: _Axis, colours: dict[str, str]) -> list[Trace]
     ]
 
 
-def _steps(name: str, yaxis: str, points: Sequence[tuple[float, float | None]], width_ms: float, colour: str, unit: str, shape: str) -> Trace:
+def _steps(
+    name: str, yaxis: str, points: Sequence[tuple[float, float | None]], width_ms: float, colour: str, unit: str, shape: str
+) -> Trace:
     xs, ys = _gapped(points, width_ms)
     return {"type": "scatter", "mode": "lines", "name": name, "yaxis": yaxis, "x": xs, "y": ys, "connectgaps": False,
             "line": {"color": colour, "width": 1.6, "shape": shape}, "hovertemplate": f"%{{y:.1f}} {unit}<extra>{name}</extra>"}  # fmt: skip
@@ -171,14 +198,20 @@ def _power(data: Timeline, axis: _Axis, colours: dict[str, str]) -> list[Trace]:
     ac = [(_middle(p.at, data.point_s, axis), p.kwh_consumed_ac / hours) for p in data.meter]
     dc = [(_middle(p.at, data.point_s, axis), p.kwh_delivered_dc / hours) for p in data.vehicle]
     width = data.point_s * 1000
-    return [_steps("AC power", "y3", ac, width, colours["ac"], "kW", "hvh"), _steps("DC power", "y3", dc, width, colours["dc"], "kW", "hvh")]
+    return [
+        _steps("AC power", "y3", ac, width, colours["ac"], "kW", "hvh"),
+        _steps("DC power", "y3", dc, width, colours["dc"], "kW", "hvh"),
+    ]
 
 
 def _state(data: Timeline, axis: _Axis, colours: dict[str, str]) -> list[Trace]:
     width = data.point_s * 1000
     soc = [(_middle(p.at, data.point_s, axis), p.soc_pct) for p in data.vehicle]
     temp = [(_middle(p.at, data.point_s, axis), p.battery_temp_c) for p in data.vehicle]
-    return [_steps("State of charge", "y4", soc, width, colours["soc"], "%", "linear"), _steps("Battery", "y5", temp, width, colours["temp"], "°C", "linear")]
+    return [
+        _steps("State of charge", "y4", soc, width, colours["soc"], "%", "linear"),
+        _steps("Battery", "y5", temp, width, colours["temp"], "°C", "linear"),
+    ]
 
 
 def _domains() -> list[tuple[float, float]]:

@@ -56,7 +56,7 @@ def moment(at: datetime | None, tz: tzinfo, seconds: bool = False) -> str:
 
 
 def offset_name(at: datetime, tz: tzinfo) -> str:
-    """ "UTC+2", for the one offset an axis is drawn with."""
+    """The one offset an axis is drawn with, like UTC+2."""
     minutes = round((at.astimezone(tz).utcoffset() or timedelta()).total_seconds() / 60)
     hours, rest = divmod(abs(minutes), 60)
     return "UTC" if not minutes else f"UTC{'+' if minutes > 0 else '−'}{hours}{f':{rest:02}' if rest else ''}"

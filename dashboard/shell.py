@@ -30,7 +30,12 @@ INDEX = """<!DOCTYPE html>
 </html>"""
 
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-THEME = {"fontFamily": _FONT, "primaryColor": "indigo", "defaultRadius": "md", "fontSizes": {"xs": "12px", "sm": "13px", "md": "14px", "lg": "16px", "xl": "20px"}}
+THEME = {
+    "fontFamily": _FONT,
+    "primaryColor": "indigo",
+    "defaultRadius": "md",
+    "fontSizes": {"xs": "12px", "sm": "13px", "md": "14px", "lg": "16px", "xl": "20px"},
+}
 
 
 def register(app: Dash, services: Any) -> None:
@@ -58,7 +63,10 @@ def _choices(app: Dash) -> None:
 def on_error(error: Exception) -> None:
     """A callback failed: say so in the page's note and leave what it shows. The database being away is the ordinary case; the log has the trace."""
     log.error("callback failed", exc_info=error)
-    set_props("callback-note", {"children": "Something could not be loaded; what you see may be older. It is tried again with the next reading.", "hidden": False})
+    set_props(
+        "callback-note",
+        {"children": "Something could not be loaded; what you see may be older. It is tried again with the next reading.", "hidden": False},
+    )
 
 
 def layout(tick_s: float) -> dmc.MantineProvider:
@@ -69,7 +77,9 @@ def layout(tick_s: float) -> dmc.MantineProvider:
             dcc.Store(id="shell-page"),
             dcc.Store(id="viewer", data={"zone": "UTC", "scheme": "light"}),
             _header(),
-            html.Div([html.Span(className="icon icon-warning"), html.Span()], id="stale-banner", className="banner", role="alert", hidden=True),
+            html.Div(
+                [html.Span(className="icon icon-warning"), html.Span()], id="stale-banner", className="banner", role="alert", hidden=True
+            ),
             html.Div(id="callback-note", className="banner is-quiet", role="status", hidden=True),
             html.Main(dash.page_container, id="main", tabIndex=-1),
             _footer(),
@@ -83,10 +93,22 @@ def layout(tick_s: float) -> dmc.MantineProvider:
 def _header() -> html.Header:
     return html.Header(
         [
-            html.A([html.Span(className="logo", **{"aria-hidden": "true"}), html.Span("Voltledger")], href="/", className="brand", **{"data-nav": ""}),
-            html.Nav([_page("Fleet", "/"), _page("Alerts", "/alerts", html.Span(id="nav-alerts-count", className="count", hidden=True))], **{"aria-label": "Pages"}),
+            html.A(
+                [html.Span(className="logo", **{"aria-hidden": "true"}), html.Span("Voltledger")],
+                href="/",
+                className="brand",
+                **{"data-nav": ""},
+            ),
+            html.Nav(
+                [_page("Fleet", "/"), _page("Alerts", "/alerts", html.Span(id="nav-alerts-count", className="count", hidden=True))],
+                **{"aria-label": "Pages"},
+            ),
             html.Div(
-                [html.Span(className="live-dot", **{"aria-hidden": "true"}), html.Span("Connecting", className="live-word"), html.Span(className="live-time")],
+                [
+                    html.Span(className="live-dot", **{"aria-hidden": "true"}),
+                    html.Span("Connecting", className="live-word"),
+                    html.Span(className="live-time"),
+                ],
                 id="live-state",
                 className="live-state is-waiting",
             ),
@@ -101,17 +123,36 @@ def _page(name: str, path: str, extra: Any = None) -> html.A:
 
 
 def _choice(element_id: str, label: str, value: str, options: list[tuple[str, str]]) -> html.Div:
-    control = dmc.SegmentedControl(id=element_id, value=value, data=[{"value": v, "label": text} for v, text in options], size="xs", fullWidth=True, **{"aria-label": label})
+    control = dmc.SegmentedControl(
+        id=element_id,
+        value=value,
+        data=[{"value": v, "label": text} for v, text in options],
+        size="xs",
+        fullWidth=True,
+        **{"aria-label": label},
+    )
     return html.Div([html.Div(label, className="figure-label"), control])
 
 
 def _display() -> dmc.Popover:
-    button = html.Button(html.Span(className="icon icon-display"), type="button", className="icon-button", title="Colours and time zone", **{"aria-label": "Colours and time zone"})
+    button = html.Button(
+        html.Span(className="icon icon-display"),
+        type="button",
+        className="icon-button",
+        title="Colours and time zone",
+        **{"aria-label": "Colours and time zone"},
+    )
     panel = [
         _choice("scheme-choice", "Colours", "auto", [("auto", "System"), ("light", "Light"), ("dark", "Dark")]),
         _choice("zone-choice", "Times in", "viewer", [("viewer", "My time zone"), ("utc", "UTC")]),
     ]
-    return dmc.Popover([dmc.PopoverTarget(button), dmc.PopoverDropdown(html.Div(panel, className="display-panel"))], position="bottom-end", width=260, shadow="md", keepMounted=True)
+    return dmc.Popover(
+        [dmc.PopoverTarget(button), dmc.PopoverDropdown(html.Div(panel, className="display-panel"))],
+        position="bottom-end",
+        width=260,
+        shadow="md",
+        keepMounted=True,
+    )
 
 
 def _footer() -> html.Footer:
@@ -120,10 +161,16 @@ def _footer() -> html.Footer:
 
     return html.Footer(
         [
-            html.Span(["Map: ", link("https://www.naturalearthdata.com/", "Natural Earth"), " (public domain), places ", link("https://www.geonames.org/", "GeoNames"), " (CC BY 4.0)"]),
+            html.Span(
+                [
+                    "Map: ",
+                    link("https://www.naturalearthdata.com/", "Natural Earth"),
+                    " (public domain), places ",
+                    link("https://www.geonames.org/", "GeoNames"),
+                    " (CC BY 4.0)",
+                ]
+            ),
             html.Span([html.A("API", href="/api"), " · open: no log-in, for trusted networks only"]),
         ],
         className="footer",
     )
-
-

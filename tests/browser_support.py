@@ -26,6 +26,7 @@ from dashboard import app as composition
 from dashboard.figures import Timeline
 from dashboard.pages import vehicle as vehicle_page
 from dashboard.snapshot import Picture
+from db.queries import performance
 from db.queries.devices import LatestReading, MeterNow, VehicleNow
 from db.queries.history import MeterPoint, VehiclePoint
 
@@ -64,7 +65,13 @@ class FakeFleet:
         verdict, severity = _verdict(fate)
         charging = draw.random() < 0.42 and verdict not in ("not_charging", "unmapped")
         ac = round(draw.uniform(14, 62), 2) if verdict in ("ok", "low", "suspect_measurement", "conditioning", "shared_meter") else 0.0
-        efficiency = {"ok": draw.gauss(0.905, 0.008), "low": 0.815 if severity == "warning" else 0.69, "suspect_measurement": 1.08, "conditioning": 0.71, "shared_meter": 0.88}.get(verdict)
+        efficiency = {
+            "ok": draw.gauss(0.905, 0.008),
+            "low": 0.815 if severity == "warning" else 0.69,
+            "suspect_measurement": 1.08,
+            "conditioning": 0.71,
+            "shared_meter": 0.88,
+        }.get(verdict)
         if efficiency is not None and verdict == "low":
             efficiency += draw.uniform(-0.02, 0.02)
         away, bearing = (draw.expovariate(1 / 0.06), draw.uniform(0, 2 * math.pi)) if draw.random() < 0.25 else (0.0, 0.0)
@@ -119,12 +126,14 @@ class FakeFleet:
         raw = orjson.dumps(self.content())
         return Picture(gzip.compress(raw, 5), hashlib.sha256(raw).hexdigest()[:24], 0.0)
 
-    def load(self, _: Any, vehicle_id: str, chosen: vehicle_page.Range, at: datetime | None, now: datetime, __: Any) -> vehicle_page.Loaded | None:
+    def load(
+        self, _: Any, vehicle_id: str, chosen: vehicle_page.Range, at: datetime | None, now: datetime, __: Any
+    ) -> vehicle_page.Loaded | None:
         """Like dashboard.pages.vehicle.load, for any id of this fleet."""
         if self.away:
             raise ConnectionError("the database is away")
         row = next((row for row in self.rows if row["id"] == vehicle_id), None)
-        return row and loaded(row, chosen, at, now)
+        return loaded(row, chosen, at, now) if row else None
 
 
 def _verdict(fate: float) -> tuple[str, str | None]:
@@ -172,7 +181,9 @@ def timeline(row: dict[str, Any], chosen: vehicle_page.Range, end: datetime) -> 
         if at.hour not in (13, 14):
             kwh = (9.2 if at.hour != 18 else 4.1) * (chosen.bin_s / 3600) if night else 0.0
             if (at - start) % timedelta(seconds=chosen.bin_s) < timedelta(hours=1):
-                bins.append((at, summary(kwh if at.hour != 3 else 0.6, efficiency + draw.gauss(0, 0.006), chosen.bin_s / 3600 if kwh else 0)))
+                bins.append(
+                    (at, summary(kwh if at.hour != 3 else 0.6, efficiency + draw.gauss(0, 0.006), chosen.bin_s / 3600 if kwh else 0))
+                )
             for k in range(3600 // chosen.point_s):
                 share = chosen.point_s / chosen.bin_s
                 soc = min(100.0, soc + kwh * share * 1.1) if night else max(20.0, soc - 2.2 * share * 3)
@@ -187,7 +198,9 @@ def loaded(row: dict[str, Any], chosen: vehicle_page.Range, at: datetime | None,
     """Everything the vehicle page draws."""
     end = at or now
     recorded = datetime.fromtimestamp(row["recordedAt"], UTC)
-    meter = row["meterId"] and MeterNow(row["meterId"], None, None, row["site"], 11.0, recorded, recorded, 0.17, row["powerKw"] * 1.09, 231.2, row["lat"], row["lon"])
+    meter = row["meterId"] and MeterNow(
+        row["meterId"], None, None, row["site"], 11.0, recorded, recorded, 0.17, row["powerKw"] * 1.09, 231.2, row["lat"], row["lon"]
+    )
     now_state = VehicleNow(
         row["id"], row["name"], "e-Transit 68 kWh", None, row["site"], "Europe/Berlin", row["meterId"], recorded, recorded, 0.16, row["powerKw"], row["soc"], row["batteryTemp"],
         row["lat"], row["lon"], recorded if row["lat"] is not None else None, meter,
@@ -210,16 +223,16 @@ class _Quiet(WSGIRequestHandler):
 @contextmanager
 def served(fleet: FakeFleet, csp: bool = True) -> Iterator[str]:
     """The real pages over this fleet, on a free port. With `csp`, a strict policy: whatever breaks it shows as a console error."""
-    real_load, real_bins = vehicle_page.load, composition.fleet.performance.bins
-    vehicle_page.load = fleet.load
-    composition.fleet.performance.bins = lambda _, vehicle_id, start, end, *__: timeline(fleet_row(fleet, vehicle_id), vehicle_page.RANGES["24h"], end).bins  # type: ignore[assignment]
+    real_load, real_bins = vehicle_page.load, performance.bins
+    vehicle_page.load = fleet.load  # type: ignore[assignment]
+    performance.bins = lambda _, vehicle_id, start, end, *__: timeline(fleet_row(fleet, vehicle_id), vehicle_page.RANGES["24h"], end).bins
     server = make_server("127.0.0.1", 0, _app(fleet, csp).server, threaded=True, request_handler=_Quiet)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
-        vehicle_page.load, composition.fleet.performance.bins = real_load, real_bins
+        vehicle_page.load, performance.bins = real_load, real_bins
 
 
 def fleet_row(fleet: FakeFleet, vehicle_id: str) -> dict[str, Any]:
@@ -232,7 +245,7 @@ def _app(fleet: FakeFleet, csp: bool) -> Any:
     def read() -> Iterator[None]:
         yield None
 
-    settings = config.Settings(_env_file=None)  # type: ignore[call-arg]
+    settings = config.Settings(_env_file=None)
     services: Any = SimpleNamespace(settings=settings, picture=fleet, thresholds=Thresholds(), now=lambda: fleet.now, read=read)
     server = OpenAPI("voltledger-test")
 
@@ -242,6 +255,7 @@ def _app(fleet: FakeFleet, csp: bool) -> Any:
 
     dash = composition._dash(server, services)
     if csp:
+
         @server.after_request
         def secure(response: Any) -> Any:
             # asked for late: Dash adds a script of its own with the first request

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,8 +15,9 @@ import psycopg
 import pytest
 import requests
 from playwright.sync_api import Page, expect, sync_playwright
+from psycopg.conninfo import conninfo_to_dict
 
-from tests.support import free_port, fresh_database
+from tests.support import free_port, fresh_database, with_database
 from tests.test_real_data import MADE_UP, SHARED, TESLA, shared_only
 
 pytestmark = pytest.mark.browser
@@ -41,7 +43,9 @@ def installation(postgres_url: str, template_database: str, tmp_path_factory: py
         port = free_port()
         environment = {**os.environ, "DATABASE_URL": url, "VOLTLEDGER_PORT": str(port), "VOLTLEDGER_TICK_S": "1"}
         log = (tmp_path_factory.mktemp("log") / "server.log").open("wb")
-        process = subprocess.Popen([sys.executable, "-m", "dashboard"], cwd=Path(__file__).parents[1], env=environment, stdout=log, stderr=log)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dashboard"], cwd=Path(__file__).parents[1], env=environment, stdout=log, stderr=log
+        )
         made = Installation(f"http://127.0.0.1:{port}", url, process)
         try:
             _wait_ready(made)
@@ -101,9 +105,22 @@ def test_the_first_reading_appears_without_a_reload_and_is_judged(installation: 
     stamp = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=1)
     with psycopg.connect(installation.database_url) as conn:
         conn.execute("INSERT INTO fleet_mapping VALUES ('V1', 'M1')")
-    reading = {"vehicleId": "V1", "soc": 80, "kwhDeliveredDc": 5, "batteryTemp": 36, "timestamp": stamp.isoformat(), "latitude": 52.52, "longitude": 13.4}
+    reading = {
+        "vehicleId": "V1",
+        "soc": 80,
+        "kwhDeliveredDc": 5,
+        "batteryTemp": 36,
+        "timestamp": stamp.isoformat(),
+        "latitude": 52.52,
+        "longitude": 13.4,
+    }
     assert installation.post("/v1/telemetry/vehicle", reading).status_code == 201
-    assert installation.post("/v1/telemetry/meter", {"meterId": "M1", "kwhConsumedAc": 6, "voltage": 220, "timestamp": stamp.isoformat()}).status_code == 201
+    assert (
+        installation.post(
+            "/v1/telemetry/meter", {"meterId": "M1", "kwhConsumedAc": 6, "voltage": 220, "timestamp": stamp.isoformat()}
+        ).status_code
+        == 201
+    )
     _content(browser).to_contain_text("83.3", timeout=15_000)
     browser.page.goto(f"{installation.address}/alerts")
     _content(browser).to_contain_text("V1", timeout=15_000)
@@ -126,7 +143,9 @@ def test_the_tesla_session_is_94_3_percent_on_its_page(installation: Installatio
 
 def test_a_vehicle_without_a_meter_says_so_and_shows_no_number(installation: Installation, browser: Browser) -> None:
     subprocess.run(
-        [sys.executable, "-m", "simulator", "replay", str(MADE_UP / "vehicle.csv"), "--url", installation.address], check=True, capture_output=True
+        [sys.executable, "-m", "simulator", "replay", str(MADE_UP / "vehicle.csv"), "--url", installation.address],
+        check=True,
+        capture_output=True,
     )
     with (MADE_UP / "vehicle.csv").open() as lines:
         rows = [line.split(",") for line in lines.read().splitlines()]
@@ -181,3 +200,29 @@ def test_v6_chunked_bodies_are_read_whole_or_refused_never_cut(installation: Ins
     address = f"{installation.address}/v1/telemetry/vehicle"
     assert requests.post(address, data=chunks(4 << 20), headers=json, timeout=20).status_code == 200
     assert requests.post(address, data=chunks(6 << 20), headers=json, timeout=20).status_code == 413
+
+
+def test_c4_with_the_database_away_the_last_figures_stay_under_a_banner_and_it_recovers(
+    installation: Installation, browser: Browser
+) -> None:
+    browser.page.goto(installation.address)
+    _content(browser).to_contain_text("83.3", timeout=15_000)
+    with _database_away(installation.database_url):
+        _content(browser).to_contain_text("Database unreachable", timeout=20_000)
+        _content(browser).to_contain_text("83.3")
+        assert requests.get(f"{installation.address}/healthz", timeout=5).status_code == 200
+        assert requests.get(f"{installation.address}/readyz", timeout=10).status_code == 503
+    expect(browser.page.get_by_text("Database unreachable")).not_to_be_visible(timeout=20_000)
+
+
+@contextmanager
+def _database_away(url: str) -> Iterator[None]:
+    """Nobody may connect to this database any more, and who was is thrown out."""
+    name = conninfo_to_dict(url)["dbname"]
+    with psycopg.connect(with_database(url, "postgres"), autocommit=True) as conn:
+        conn.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        conn.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
+        try:
+            yield
+        finally:
+            conn.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")

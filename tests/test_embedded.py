@@ -32,6 +32,8 @@ with EmbeddedPostgres(Path(sys.argv[1]), shared_buffers_mb=16, durable=False) as
     time.sleep(600)
 """
 
+pytestmark = pytest.mark.slow
+
 
 def server_on(folder: Path) -> EmbeddedPostgres:
     return EmbeddedPostgres(folder, shared_buffers_mb=16, durable=False)

@@ -20,7 +20,11 @@ def _up(ratio: float) -> float:
 
 def _hour(at: datetime, summary: Summary | None, most_kwh: float) -> html.Span:
     if summary is None:
-        return html.Span([html.Span(className="hour-efficiency"), html.Span(className="hour-energy")], className="hour is-gap", title=f"{at:%H:%M}: no readings")
+        return html.Span(
+            [html.Span(className="hour-efficiency"), html.Span(className="hour-energy")],
+            className="hour is-gap",
+            title=f"{at:%H:%M}: no readings",
+        )
     label = KINDS[kind_of(summary.verdict, summary.severity)].label
     bar = html.Span(html.Span(style={"height": f"{summary.ac_kwh / most_kwh * 100:.1f}%"}), className="hour-energy")
     words = f"{at:%H:%M}: {label}, {fmt.percent(summary.ratio)}, {fmt.amount(summary.ac_kwh)} kWh from the grid"
@@ -31,9 +35,15 @@ def _marks(summary: Summary) -> list[Any]:
     """The expected band, and where the hour stood in it if that is known."""
     kind, parts = kind_of(summary.verdict, summary.severity), []
     if summary.expected_low is not None and summary.expected_high is not None and summary.verdict in JUDGED:
-        parts.append(html.Span(className="hour-band", style={"bottom": f"{_up(summary.expected_low)}%", "top": f"{100 - _up(summary.expected_high):.1f}%"}))
+        parts.append(
+            html.Span(
+                className="hour-band", style={"bottom": f"{_up(summary.expected_low)}%", "top": f"{100 - _up(summary.expected_high):.1f}%"}
+            )
+        )
     if summary.verdict in JUDGED and summary.ratio is not None:
-        parts.append(html.Span(className=f"hour-mark glyph glyph-{KINDS[kind].shape} kind-{kind}", style={"bottom": f"{_up(summary.ratio)}%"}))
+        parts.append(
+            html.Span(className=f"hour-mark glyph glyph-{KINDS[kind].shape} kind-{kind}", style={"bottom": f"{_up(summary.ratio)}%"})
+        )
     return parts
 
 
@@ -46,7 +56,9 @@ def day_bars(bins: Sequence[tuple[datetime, Summary]], end: datetime, tz: tzinfo
     columns = [_hour(at.astimezone(tz), known.get(at), most_kwh) for at in hours]
     judged = sum(1 for summary in known.values() if summary.verdict in JUDGED)
     words = f"Efficiency by hour over the last 24 hours: {judged} of 24 hours with enough evidence."
-    axis = html.Div([html.Span(f"{hours[i].astimezone(tz):%H:%M}") for i in (0, 8, 16, 23)], className="day-axis", **{"aria-hidden": "true"})
+    axis = html.Div(
+        [html.Span(f"{hours[i].astimezone(tz):%H:%M}") for i in (0, 8, 16, 23)], className="day-axis", **{"aria-hidden": "true"}
+    )
     return html.Div([_key(most_kwh), html.Div(columns, className="day-bars", role="img", **{"aria-label": words}), axis])
 
 

@@ -23,7 +23,7 @@ def message(title: str, *body: Any, tone: str = "") -> html.Div:
 def command(template: str, element_id: str) -> html.Div:
     """A command to copy; `{origin}` becomes the address this page came from."""
     before, *after = template.replace("{{", "{").replace("}}", "}").split("{origin}")
-    code = [before] + [part for text in after for part in (html.Span("http://127.0.0.1:8050", **{"data-origin": ""}), text)]
+    code: list[Any] = [before, *(part for text in after for part in (html.Span("http://127.0.0.1:8050", **{"data-origin": ""}), text))]
     copy = html.Button("Copy", type="button", className="button copy", **{"data-copy": element_id, "aria-label": "Copy the command"})
     return html.Div([html.Pre(html.Code(code, id=element_id), tabIndex=0), copy], className="command")
 

@@ -46,7 +46,14 @@ def _in_the_browser(app: Dash) -> None:
 
     # Dash calls a callback when its page is drawn only if it has an output, so these two have one that nobody reads
     client("fleetMounted", Output("fleet-mounted", "data"), Input("fleet-page", "id"), State("fleet-selected", "data"))
-    client("filtered", Output("fleet-filtered", "data"), Input("fleet-q", "value"), Input("fleet-verdict", "value"), Input("fleet-site", "value"), Input("fleet-state", "value"))
+    client(
+        "filtered",
+        Output("fleet-filtered", "data"),
+        Input("fleet-q", "value"),
+        Input("fleet-verdict", "value"),
+        Input("fleet-site", "value"),
+        Input("fleet-state", "value"),
+    )
     client("cleared", Input("fleet-clear", "n_clicks"), prevent_initial_call=True)
     client("closed", Input("panel-close", "n_clicks"), prevent_initial_call=True)
     client("downloaded", Input("fleet-export", "n_clicks"), prevent_initial_call=True)
@@ -73,7 +80,12 @@ def layout(
             html.Div(away(), className="when-away"),
             html.Div(first_use(), className="when-empty"),
             html.Div(
-                [_figures(fmt.age(timedelta(seconds=silent_after_s))), _filters(q, verdict, [s for s in sites if s], state), html.Div([_map(map_tiles_url), _side()], className="fleet-main"), _list()],
+                [
+                    _figures(fmt.age(timedelta(seconds=silent_after_s))),
+                    _filters(q, verdict, [s for s in sites if s], state),
+                    html.Div([_map(map_tiles_url), _side()], className="fleet-main"),
+                    _list(),
+                ],
                 className="when-ready stack",
             ),
         ],
@@ -86,9 +98,25 @@ def _figures(silent_after: str) -> html.Section:
     return html.Section(
         [
             figure_card("Reporting", "reporting", "vehicles", [note("reportingOf"), note("meters")], "asOf", "/?state=reporting"),
-            figure_card("Silent", "silent", "vehicles", [html.Span(f"no reading for {silent_after}", className="figure-note")], "asOf", "/?state=silent", attention="silent"),
+            figure_card(
+                "Silent",
+                "silent",
+                "vehicles",
+                [html.Span(f"no reading for {silent_after}", className="figure-note")],
+                "asOf",
+                "/?state=silent",
+                attention="silent",
+            ),
             figure_card("Charging now", "charging", "vehicles", [note("chargingKw")], "asOf", "/?state=charging"),
-            figure_card("Efficiency", "efficiency", "%", [note("band"), note("leftOut")], "window", "/?verdict=critical,low,ok", extra=scale(None, None, None, id="fleet-scale")),
+            figure_card(
+                "Efficiency",
+                "efficiency",
+                "%",
+                [note("band"), note("leftOut")],
+                "window",
+                "/?verdict=critical,low,ok",
+                extra=scale(None, None, None, id="fleet-scale"),
+            ),
             figure_card("Energy lost", "lossKwh", "kWh", [note("lossCost"), note("lossOf")], "window", "/?sort=lossKwh"),
             figure_card("Low efficiency", "alerts", "vehicles", [note("critical")], "window", "/alerts", attention="alerts"),
         ],
@@ -103,13 +131,36 @@ def _filters(q: str, verdict: str, sites: list[str], state: str | None) -> html.
     search = html.Span(className="icon icon-search")
     return html.Section(
         [
-            dmc.TextInput(id="fleet-q", value=q, placeholder="Vehicle, site or meter", size="sm", debounce=150, leftSection=search, className="filter-q", **{"aria-label": "Search"}),
+            dmc.TextInput(
+                id="fleet-q",
+                value=q,
+                placeholder="Vehicle, site or meter",
+                size="sm",
+                debounce=150,
+                leftSection=search,
+                className="filter-q",
+                **{"aria-label": "Search"},
+            ),
             _many("fleet-verdict", "Verdict", kinds, [v for v in verdict.split(",") if v in KINDS]),
             _many("fleet-site", "Site", sites, sites),
-            dmc.Select(id="fleet-state", value=state if state in _STATES else None, data=states, placeholder="State", clearable=True, size="sm", className="filter-state", **{"aria-label": "State"}),
+            dmc.Select(
+                id="fleet-state",
+                value=state if state in _STATES else None,
+                data=states,
+                placeholder="State",
+                clearable=True,
+                size="sm",
+                className="filter-state",
+                **{"aria-label": "State"},
+            ),
             html.Span(id="fleet-count", className="filter-count", role="status"),
             html.Button("Clear", id="fleet-clear", className="button is-plain", type="button", hidden=True),
-            html.A([html.Span(className="icon icon-download"), "Download 24 h CSV"], href="/v1/analytics/performance.csv", className="button", download=""),
+            html.A(
+                [html.Span(className="icon icon-download"), "Download 24 h CSV"],
+                href="/v1/analytics/performance.csv",
+                className="button",
+                download="",
+            ),
         ],
         className="filters",
         **{"aria-label": "Filter"},
@@ -118,7 +169,16 @@ def _filters(q: str, verdict: str, sites: list[str], state: str | None) -> html.
 
 def _many(element_id: str, label: str, data: Any, value: list[str]) -> dmc.MultiSelect:
     return dmc.MultiSelect(
-        id=element_id, data=data, value=value, placeholder=label, clearable=True, searchable=True, size="sm", className="filter-many", hidePickedOptions=True, **{"aria-label": label}
+        id=element_id,
+        data=data,
+        value=value,
+        placeholder=label,
+        clearable=True,
+        searchable=True,
+        size="sm",
+        className="filter-many",
+        hidePickedOptions=True,
+        **{"aria-label": label},
     )
 
 
@@ -154,7 +214,13 @@ def _side() -> html.Aside:
 def _alert_panel() -> html.Section:
     return html.Section(
         [
-            html.Div([html.H2(["Needs someone ", html.Span(id="alert-count", className="count")]), html.A("All alerts", href="/alerts", **{"data-nav": ""})], className="card-head"),
+            html.Div(
+                [
+                    html.H2(["Needs someone ", html.Span(id="alert-count", className="count")]),
+                    html.A("All alerts", href="/alerts", **{"data-nav": ""}),
+                ],
+                className="card-head",
+            ),
             html.Ul(id="alert-list", className="alert-list"),
             html.P("Every vehicle with enough evidence charges as expected.", id="alert-none", className="is-muted", hidden=True),
         ],
@@ -164,14 +230,36 @@ def _alert_panel() -> html.Section:
 
 
 def _vehicle_panel() -> html.Section:
-    close = html.Button(html.Span(className="icon icon-close"), id="panel-close", type="button", className="icon-button", **{"aria-label": "Close"})
+    close = html.Button(
+        html.Span(className="icon icon-close"), id="panel-close", type="button", className="icon-button", **{"aria-label": "Close"}
+    )
     return html.Section(
         [
-            html.Div([html.Span(id="panel-glyph"), html.Div([html.H2(id="panel-name"), html.Div(id="panel-under", className="is-muted")], className="grow"), close], className="card-head"),
-            html.Div([html.Span(id="panel-efficiency", className="figure-value"), html.Span(id="panel-verdict"), html.Span(id="panel-band", className="is-muted")], className="panel-verdict"),
+            html.Div(
+                [
+                    html.Span(id="panel-glyph"),
+                    html.Div([html.H2(id="panel-name"), html.Div(id="panel-under", className="is-muted")], className="grow"),
+                    close,
+                ],
+                className="card-head",
+            ),
+            html.Div(
+                [
+                    html.Span(id="panel-efficiency", className="figure-value"),
+                    html.Span(id="panel-verdict"),
+                    html.Span(id="panel-band", className="is-muted"),
+                ],
+                className="panel-verdict",
+            ),
             html.Div(id="panel-day", className="panel-day"),
             html.Dl(id="panel-facts", className="facts"),
-            html.Div([html.Span(id="panel-age", className="is-muted"), html.A("Open the vehicle", id="panel-open", className="button", **{"data-nav": ""})], className="card-foot"),
+            html.Div(
+                [
+                    html.Span(id="panel-age", className="is-muted"),
+                    html.A("Open the vehicle", id="panel-open", className="button", **{"data-nav": ""}),
+                ],
+                className="card-foot",
+            ),
         ],
         id="vehicle-panel",
         className="card side-card",
@@ -183,7 +271,15 @@ def _vehicle_panel() -> html.Section:
 def _column(field: str, title: str, renderer: str | None, width: int, numeric: bool = True, **more: Any) -> dict[str, Any]:
     """A column with its share of the width (px on a desk); units stand in the cells, so headers stay short."""
     cell = {"cellRenderer": renderer} if renderer else {}
-    return {"field": field, "headerName": title, "minWidth": round(width * 0.78), "flex": width, **cell, **({"type": "rightAligned"} if numeric else {}), **more}
+    return {
+        "field": field,
+        "headerName": title,
+        "minWidth": round(width * 0.78),
+        "flex": width,
+        **cell,
+        **({"type": "rightAligned"} if numeric else {}),
+        **more,
+    }
 
 
 _COLUMNS = [
@@ -225,4 +321,6 @@ def _list() -> html.Section:
     )
     export = html.Button("Export rows", id="fleet-export", type="button", className="button is-plain")
     unplaced = html.Details([html.Summary(), html.Ul()], id="unplaced", className="unplaced", hidden=True)
-    return html.Section([html.Div([html.H2("Vehicles"), export], className="card-head"), grid, unplaced], id="fleet-list", className="card list")
+    return html.Section(
+        [html.Div([html.H2("Vehicles"), export], className="card-head"), grid, unplaced], id="fleet-list", className="card list"
+    )

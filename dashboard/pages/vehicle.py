@@ -83,7 +83,11 @@ def register(app: Dash, services: Any) -> None:
     dash.register_page("vehicle", path_template="/vehicles/<vehicle_id>", title="Vehicle · Voltledger", layout=layout)
     app.clientside_callback(ClientsideFunction("voltledger", "ranged"), Input("vehicle-range", "value"), prevent_initial_call=True)
     app.clientside_callback(
-        ClientsideFunction("voltledger", "beat"), Output("vehicle-beat", "data"), Input("clock", "n_intervals"), State("vehicle-id", "data"), State("vehicle-beat", "data")
+        ClientsideFunction("voltledger", "beat"),
+        Output("vehicle-beat", "data"),
+        Input("clock", "n_intervals"),
+        State("vehicle-id", "data"),
+        State("vehicle-beat", "data"),
     )
 
     @app.callback(
@@ -112,16 +116,37 @@ def draw(loaded: Loaded | None, vehicle_id: str, range_name: str, viewer: dict[s
     scheme: figures.Scheme = "dark" if viewer["scheme"] == "dark" else "light"
     revision = f"{vehicle_id} {range_name} {loaded.at if loaded.past else 'live'}"
     figure = figures.timeline(loaded.timeline, viewer["zone"], scheme, revision)
-    top = [_past(loaded, vehicle_id, tz), _head(loaded.vehicle, loaded, chosen), html.Div([_verdict(loaded, chosen, tz), _now(loaded)], className="vehicle-now")]
+    top = [
+        _past(loaded, vehicle_id, tz),
+        _head(loaded.vehicle, loaded, chosen),
+        html.Div([_verdict(loaded, chosen, tz), _now(loaded)], className="vehicle-now"),
+    ]
     return top, figure, readings_table(loaded.readings, tz, viewer["zone"]), "ready"
 
 
-def layout(vehicle_id: str = "", range: str = "24h", at: str | None = None, **_: Any) -> html.Div:
+def layout(vehicle_id: str = "", range: str = "24h", at: str | None = None, **_: Any) -> html.Div:  # noqa: A002 -- the name in the URL
     """The page without its numbers; these come by callback."""
     ranges = dmc.SegmentedControl(
-        id="vehicle-range", value=range if range in RANGES else "24h", data=[{"value": name, "label": r.label} for name, r in RANGES.items()], size="xs", **{"aria-label": "Range"}
+        id="vehicle-range",
+        value=range if range in RANGES else "24h",
+        data=[{"value": name, "label": r.label} for name, r in RANGES.items()],
+        size="xs",
+        **{"aria-label": "Range"},
     )
-    graph = dcc.Graph(id="vehicle-graph", figure={"data": [], "layout": {"paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "xaxis": {"visible": False}, "yaxis": {"visible": False}}}, config=figures.CONFIG, className="timeline")
+    graph = dcc.Graph(
+        id="vehicle-graph",
+        figure={
+            "data": [],
+            "layout": {
+                "paper_bgcolor": "rgba(0,0,0,0)",
+                "plot_bgcolor": "rgba(0,0,0,0)",
+                "xaxis": {"visible": False},
+                "yaxis": {"visible": False},
+            },
+        },
+        config=figures.CONFIG,
+        className="timeline",
+    )
     return html.Div(
         [
             dcc.Store(id="vehicle-id", data=unquote(vehicle_id)),
@@ -129,7 +154,9 @@ def layout(vehicle_id: str = "", range: str = "24h", at: str | None = None, **_:
             dcc.Store(id="vehicle-beat"),
             html.Div(_waiting(unquote(vehicle_id)), id="vehicle-top", className="stack"),
             html.Section([html.Div([html.H2("Over time"), _legend(), ranges], className="card-head"), graph], className="card when-known"),
-            html.Section([html.Div(html.H2("Newest readings"), className="card-head"), html.Div(id="vehicle-readings")], className="card when-known"),
+            html.Section(
+                [html.Div(html.H2("Newest readings"), className="card-head"), html.Div(id="vehicle-readings")], className="card when-known"
+            ),
         ],
         id="vehicle-page",
         className="stack",
@@ -138,7 +165,10 @@ def layout(vehicle_id: str = "", range: str = "24h", at: str | None = None, **_:
 
 
 def _waiting(vehicle_id: str) -> list[Any]:
-    return [html.Div([html.H1(vehicle_id), html.P("Reading its history…", className="is-muted")], className="page-head"), html.Div(className="card skeleton")]
+    return [
+        html.Div([html.H1(vehicle_id), html.P("Reading its history…", className="is-muted")], className="page-head"),
+        html.Div(className="card skeleton"),
+    ]
 
 
 def _legend() -> html.Div:
@@ -169,8 +199,17 @@ def _head(vehicle: VehicleNow, loaded: Loaded, chosen: Range) -> html.Div:
     csv = f"/v1/vehicles/{quote(vehicle.vehicle_id, safe='')}/history?format=csv&{window}"
     return html.Div(
         [
-            html.Div([html.A("Fleet", href="/", className="crumb", **{"data-nav": ""}), html.H1(vehicle.name or vehicle.vehicle_id), html.P(under, className="is-muted")], className="grow"),
-            html.A([html.Span(className="icon icon-download"), f"History as CSV, {chosen.label}"], href=csv, className="button", download=""),
+            html.Div(
+                [
+                    html.A("Fleet", href="/", className="crumb", **{"data-nav": ""}),
+                    html.H1(vehicle.name or vehicle.vehicle_id),
+                    html.P(under, className="is-muted"),
+                ],
+                className="grow",
+            ),
+            html.A(
+                [html.Span(className="icon icon-download"), f"History as CSV, {chosen.label}"], href=csv, className="button", download=""
+            ),
         ],
         className="page-head is-row",
     )
@@ -183,13 +222,23 @@ def _z(at: datetime) -> str:
 def _verdict(loaded: Loaded, chosen: Range, tz: tzinfo) -> html.Section:
     s = loaded.summary
     if s is None:
-        return html.Section([html.H2("No efficiency"), html.P("No meter was assigned and no reading came in this window.")], className="card verdict-card")
+        return html.Section(
+            [html.H2("No efficiency"), html.P("No meter was assigned and no reading came in this window.")], className="card verdict-card"
+        )
     kind = kind_of(s.verdict, s.severity)
     window = f"{chosen.words} to {fmt.moment(loaded.at, tz)}"
     return html.Section(
         [
             html.Div([glyph(kind), html.H2(KINDS[kind].label), html.Span(window, className="is-muted")], className="verdict-head"),
-            html.Div([_big(s), html.Div([scale(s.ratio, s.expected_low, s.expected_high), html.Div(_expected(s), className="is-muted")], className="grow")], className="verdict-value"),
+            html.Div(
+                [
+                    _big(s),
+                    html.Div(
+                        [scale(s.ratio, s.expected_low, s.expected_high), html.Div(_expected(s), className="is-muted")], className="grow"
+                    ),
+                ],
+                className="verdict-value",
+            ),
             html.P(s.reason, className="reason"),
             _evidence(s),
         ],
@@ -224,8 +273,16 @@ def _now(loaded: Loaded) -> html.Section:
     v, now = loaded.vehicle, loaded.now
     meter = v.meter
     age = f"{fmt.age(now - v.recorded_at)} ago" if v.recorded_at else "never reported"
-    meter_age = f"{meter.meter_id}, {fmt.age(now - meter.recorded_at)} ago" if meter and meter.recorded_at else f"{v.meter_id} never reported" if v.meter_id else "no meter assigned"
-    place = html.Span(f"{v.latitude:.4f}, {v.longitude:.4f}", className="place") if v.latitude is not None and v.longitude is not None else None
+    meter_age = (
+        f"{meter.meter_id}, {fmt.age(now - meter.recorded_at)} ago"
+        if meter and meter.recorded_at
+        else f"{v.meter_id} never reported"
+        if v.meter_id
+        else "no meter assigned"
+    )
+    place = (
+        html.Span(f"{v.latitude:.4f}, {v.longitude:.4f}", className="place") if v.latitude is not None and v.longitude is not None else None
+    )
     return html.Section(
         [
             now_card("State of charge", fmt.number(v.soc_pct, 0), "%", age if v.soc_pct is not None or not v.recorded_at else "not measured"),
