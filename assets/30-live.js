@@ -12,6 +12,7 @@
     ahead: 0, // how far the server's clock is ahead of this browser's, ms
     ticks: [], // main-thread ms of the latest updates, for the bench
     parseMs: 0,
+    recoveries: 0, // how often the database came back
   };
   let etag = null;
 
@@ -73,9 +74,10 @@
   live.tick = async function () {
     if (live.inFlight || document.hidden) return;
     live.inFlight = true;
-    const before = live.failing, now = await outcome();
+    const before = live.failing, wasStale = live.stale(), now = await outcome();
     live.inFlight = false;
     live.failing = now === "failing";
+    if (wasStale && !live.stale()) live.recoveries += 1;
     if (now === "same" && !before) return voltledger.views.ages();
     const started = performance.now();
     live.show();

@@ -33,7 +33,7 @@
     text(state.querySelector(".live-time"), picture ? `as of ${at}` : "");
     const banner = byId("stale-banner");
     banner.hidden = !stale;
-    text(banner.querySelector("span"), picture ? `Database unreachable. Data as of ${format.clock(live.asOf, false)} ${format.zoneName(live.asOf)}. The last figures stay until it is back.` : "Database unreachable. Nothing to show yet.");
+    text(banner.querySelector(".banner-text"), picture ? `Database unreachable. Data as of ${format.clock(live.asOf, false)} ${format.zoneName(live.asOf)}. The last figures stay until it is back.` : "Database unreachable. Nothing to show yet.");
     const badge = byId("nav-alerts-count");
     badge.hidden = !picture?.figures.alerts;
     text(badge, String(picture?.figures.alerts ?? ""));
@@ -59,7 +59,7 @@
     efficiency: (f) => (format.absent(f.efficiency) ? format.NONE : format.number(f.efficiency * 100, 1)),
     band: (f) => (format.absent(f.expectedLow) ? "no expectation yet" : `expected ${format.band(f.expectedLow, f.expectedHigh)}`),
     counted: (f) => `${format.number(f.counted)} of ${format.number(f.vehicles)} vehicles counted`,
-    leftOut: (f) => leftOut(f.leftOut, 2),
+    leftOut: (f) => leftOut(f.leftOut, 1),
     lossKwh: (f) => format.amount(f.lossKwh),
     lossCost: (f) => `${format.money(f.lossCost, f.currency)} · ${format.amount(f.lossCo2Kg)} kg CO₂`,
     lossOf: (f) => `of ${format.amount(f.acKwh)} kWh from the grid`,

@@ -96,10 +96,10 @@
       set("mantine", { forceColorScheme: voltledger.scheme.shown() });
       return seen();
     },
-    /** When this vehicle last reported, as far as the picture knows: changes once per reading, and the page is drawn anew with it. */
+    /** When this vehicle last reported, as far as the picture knows, and how often the database came back: the page is drawn anew when it changes. */
     beat(_, vehicleId, before) {
       const index = voltledger.live.at.get(vehicleId);
-      const beat = index === undefined ? null : voltledger.live.picture.vehicles.recordedAt[index];
+      const beat = `${index === undefined ? "" : voltledger.live.picture.vehicles.recordedAt[index]}/${voltledger.live.recoveries}`;
       return beat === before ? window.dash_clientside.no_update : beat;
     },
     /** The range in the address, so that the page can be sent to a colleague. */

@@ -102,7 +102,11 @@ def _middle(at: datetime, width_s: int, axis: _Axis) -> float:
 
 
 def _band(data: Timeline, axis: _Axis, colours: dict[str, str]) -> Trace:
-    known = [(at, s.expected_low, s.expected_high) for at, s in data.bins if s.expected_low is not None and s.expected_high is not None]
+    known = [
+        (at, s.expected_low, s.expected_high)
+        for at, s in data.bins
+        if s.verdict in JUDGED and s.expected_low is not None and s.expected_high is not None
+    ]
     return {
         "type": "bar", "name": "Expected", "yaxis": "y", "x": [_middle(at, data.bin_s, axis) for at, _, _ in known],
         "base": [low * 100 for _, low, _ in known], "y": [(high - low) * 100 for _, low, high in known], "width": data.bin_s * 1000,
@@ -234,6 +238,10 @@ def _titles(colours: dict[str, str]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
+def _axis_title(zone_name: str, end: datetime, tz: tzinfo) -> str:
+    return zone_name if zone_name == "UTC" else f"{zone_name} ({fmt.offset_name(end, tz)})"
+
+
 def _layout(data: Timeline, axis: _Axis, zone_name: str, colours: dict[str, str], revision: str) -> dict[str, Any]:
     y_axes = {}
     for i, (bottom, top) in enumerate(_domains()):
@@ -249,7 +257,7 @@ def _layout(data: Timeline, axis: _Axis, zone_name: str, colours: dict[str, str]
         "hoverlabel": {"bgcolor": colours["paper"], "bordercolor": colours["grid"], "font": {"color": colours["text"], "size": 12}},
         "font": {"family": "system-ui, -apple-system, 'Segoe UI', sans-serif", "size": 11.5, "color": colours["muted"]}, "annotations": _titles(colours),
         "xaxis": {"type": "date", "range": [axis.ms(data.start), axis.ms(data.end)], "anchor": f"y{len(_ROWS)}", "gridcolor": colours["grid"], "showline": False,
-                  "title": {"text": f"{zone_name} ({fmt.offset_name(data.end, axis.tz)})", "font": {"size": 11}, "standoff": 8}, "hoverformat": "%a %-d %b %H:%M",
+                  "title": {"text": _axis_title(zone_name, data.end, axis.tz), "font": {"size": 11}, "standoff": 8}, "hoverformat": "%a %-d %b %H:%M",
                   "showspikes": True, "spikemode": "across", "spikethickness": 1, "spikedash": "solid", "spikecolor": colours["muted"], "spikesnap": "cursor"},
         **y_axes,
     }  # fmt: skip

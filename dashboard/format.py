@@ -51,7 +51,7 @@ def zone(name: str | None) -> tzinfo:
 
 
 def moment(at: datetime | None, tz: tzinfo, seconds: bool = False) -> str:
-    """ "27 Jun 2016, 00:14"; the year only where it is not obvious would be shorter and sometimes wrong."""
+    """27 Jun 2016, 00:14. Leaving the year out where it is obvious would be shorter and sometimes wrong."""
     return NONE if at is None else f"{at.astimezone(tz):%-d %b %Y, %H:%M{':%S' if seconds else ''}}"
 
 

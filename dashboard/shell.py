@@ -78,7 +78,11 @@ def layout(tick_s: float) -> dmc.MantineProvider:
             dcc.Store(id="viewer", data={"zone": "UTC", "scheme": "light"}),
             _header(),
             html.Div(
-                [html.Span(className="icon icon-warning"), html.Span()], id="stale-banner", className="banner", role="alert", hidden=True
+                [html.Span(className="icon icon-warning"), html.Span(className="banner-text")],
+                id="stale-banner",
+                className="banner",
+                role="alert",
+                hidden=True,
             ),
             html.Div(id="callback-note", className="banner is-quiet", role="status", hidden=True),
             html.Main(dash.page_container, id="main", tabIndex=-1),

@@ -225,7 +225,7 @@ def served(fleet: FakeFleet, csp: bool = True) -> Iterator[str]:
     """The real pages over this fleet, on a free port. With `csp`, a strict policy: whatever breaks it shows as a console error."""
     real_load, real_bins = vehicle_page.load, performance.bins
     vehicle_page.load = fleet.load  # type: ignore[assignment]
-    performance.bins = lambda _, vehicle_id, start, end, *__: timeline(fleet_row(fleet, vehicle_id), vehicle_page.RANGES["24h"], end).bins
+    performance.bins = lambda _, vehicle_id, start, end, *__: timeline(fleet_row(fleet, vehicle_id), vehicle_page.RANGES["24h"], end).bins  # type: ignore[assignment]
     server = make_server("127.0.0.1", 0, _app(fleet, csp).server, threaded=True, request_handler=_Quiet)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:

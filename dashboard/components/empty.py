@@ -10,7 +10,8 @@ _READING = """curl -X POST {origin}/v1/telemetry/vehicle \\
        "latitude": 52.3731, "longitude": 4.8926, "timestamp": "'$(date -u +%FT%TZ)'"}}'"""
 _METER = """curl -X POST {origin}/v1/telemetry/meter \\
   -H 'Content-Type: application/json' \\
-  -d '{{"meterId": "depot-1", "kwhConsumedAc": 0.19, "voltage": 231, "timestamp": "'$(date -u +%FT%TZ)'"}}'"""
+  -d '{{"meterId": "depot-1", "kwhConsumedAc": 0.19, "voltage": 231,
+       "timestamp": "'$(date -u +%FT%TZ)'"}}'"""
 _MAPPING = """curl -X PUT {origin}/v1/mappings/van-7 \\
   -H 'Content-Type: application/json' -d '{{"meterId": "depot-1"}}'"""
 

@@ -8,7 +8,7 @@ from urllib.parse import quote, unquote
 
 import dash
 import dash_mantine_components as dmc
-from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, set_props
 
 from charging.verdict import Summary, Thresholds
 from dashboard import figures
@@ -105,6 +105,7 @@ def register(app: Dash, services: Any) -> None:
         chosen = RANGES[range_name]
         with services.read() as conn:
             loaded = load(conn, vehicle_id, chosen, fmt.instant(at), services.now(), services.thresholds)
+        set_props("callback-note", {"hidden": True})
         return draw(loaded, vehicle_id, range_name, viewer)
 
 
