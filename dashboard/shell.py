@@ -30,7 +30,10 @@ INDEX = """<!DOCTYPE html>
 </html>"""
 
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+# The kit's greys, light to dark, in the tones of assets/90-style.css.
+_DARK = ["#e4e8ef", "#c3cad6", "#98a3b5", "#6f7a8c", "#364050", "#262d39", "#1b212b", "#151a22", "#0e1218", "#0a0d12"]
 THEME = {
+    "colors": {"dark": _DARK},
     "fontFamily": _FONT,
     "primaryColor": "indigo",
     "defaultRadius": "md",
