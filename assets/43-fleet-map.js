@@ -184,7 +184,9 @@
   }
   /** Once, on the first picture with positions; afterwards the camera is the viewer's. */
   function fitOnce() {
-    if (!state.fitted && !state.camera) state.fitted = fit();
+    if (state.fitted) return;
+    if (!state.map.getSize().x) state.map.invalidateSize({ pan: false }); // the page was hidden until now
+    state.fitted = fit();
   }
 
   // ---- wiring ----

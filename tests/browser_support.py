@@ -6,17 +6,21 @@ Everything is drawn from a seed, so two runs show the same. Ids, names and place
 import gzip
 import hashlib
 import math
+import os
 import random
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import orjson
+import pytest
 from flask_openapi3 import OpenAPI
+from playwright.sync_api import Browser, Page, sync_playwright
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 import config
@@ -266,3 +270,45 @@ def _app(fleet: FakeFleet, csp: bool) -> Any:
             return response
 
     return dash
+
+
+@contextmanager
+def open_browser() -> Iterator[Browser]:
+    """Headless Chromium. Where none is installed the tests are skipped, and loudly: `make test` installs it."""
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not path:
+        pytest.skip("NO BROWSER: chromium is not installed, so nothing that people see was tested. Run tools/setup-browser.sh")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Watched:
+    """A page with everything that went wrong on it."""
+
+    page: Page
+    address: str
+    faults: list[str]
+
+    def go(self, path: str, ready: str = "#main [data-state=ready]") -> Page:
+        """Open a path of the server and wait until the page is filled."""
+        self.page.goto(self.address + path)
+        self.page.wait_for_selector(ready, state="attached")
+        return self.page
+
+
+def watch(browser: Browser, address: str, width: int = 1400, height: int = 900, scheme: Literal["light", "dark"] = "light") -> Watched:
+    """A new page in a viewer's zone. Collected: console errors and warnings, exceptions, requests to any other host, dialogs."""
+    context = browser.new_context(
+        viewport={"width": width, "height": height}, color_scheme=scheme, timezone_id="Europe/Berlin", locale="en-GB"
+    )
+    page = context.new_page()
+    faults: list[str] = []
+    page.on("console", lambda m: faults.append(f"{m.type}: {m.text}") if m.type in ("error", "warning") else None)
+    page.on("pageerror", lambda e: faults.append(f"exception: {e}"))
+    page.on("request", lambda r: None if r.url.startswith((address, "data:", "blob:")) else faults.append(f"another host: {r.url}"))
+    page.on("dialog", lambda d: faults.append(f"dialog: {d.message}"))
+    page.set_default_timeout(15_000)
+    return Watched(page, address, faults)

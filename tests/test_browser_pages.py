@@ -1,0 +1,288 @@
+"""What a person sees and does, in headless Chromium, over a made-up fleet."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser_support import HOSTILE_NAME, FakeFleet, Watched, open_browser, served, watch
+
+# flask-compress leaves a static file it has streamed to be closed by the garbage collector
+QUIET = [pytest.mark.filterwarnings("ignore::ResourceWarning"), pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")]
+pytestmark = [pytest.mark.browser, *QUIET]
+TICK_MS = 6_500
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One browser for the module; every test opens its own context."""
+    with open_browser() as opened:
+        yield opened
+
+
+@pytest.fixture
+def fleet() -> FakeFleet:
+    """200 vehicles."""
+    return FakeFleet(200)
+
+
+@pytest.fixture
+def at(browser: Browser, fleet: FakeFleet) -> Iterator[Watched]:
+    """A desk-sized page on the fleet; nothing may have gone wrong on it in the end."""
+    with served(fleet) as address:
+        watched = watch(browser, address)
+        yield watched
+        watched.page.context.close()
+        assert watched.faults == []
+
+
+def _low(fleet: FakeFleet) -> str:
+    return str(next(row["id"] for row in fleet.rows if row["severity"]))
+
+
+def _map(page: Page, expression: str) -> Any:
+    return page.evaluate(f"() => {{ const {{ map, items, hovered }} = voltledger.fleetMap.state; return {expression}; }}")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1400])
+def test_every_page_is_clean(browser: Browser, fleet: FakeFleet, scheme: Any, width: int) -> None:
+    """No console error under a strict content policy, no request to another host, nothing wider than the window."""
+    with served(fleet) as address:
+        watched = watch(browser, address, width, scheme=scheme)
+        for path in ("/", f"/?vehicle={_low(fleet)}", "/alerts", f"/vehicles/{_low(fleet)}"):
+            page = watched.go(path)
+            page.wait_for_timeout(600)
+            assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path
+        watched.page.context.close()
+        assert watched.faults == []
+
+
+def test_figures_map_table_and_alerts_come_from_one_picture(at: Watched, fleet: FakeFleet) -> None:
+    """The same numbers at the same time."""
+    page = at.go("/")
+    figures = fleet.content()["figures"]
+    expect(page.locator("[data-figure=charging]")).to_have_text(str(figures["charging"]))
+    expect(page.locator("#alert-list > li")).to_have_count(figures["alerts"])
+    assert page.evaluate("voltledger.table.api.getDisplayedRowCount()") == fleet.size
+    placed = sum(row["lat"] is not None for row in fleet.rows)
+    assert _map(page, "items.reduce((n, item) => n + (item.members?.length ?? 1), 0)") == placed
+
+
+def test_the_first_reading_appears_without_a_reload(at: Watched, fleet: FakeFleet) -> None:
+    """An empty fleet shows the command, with this server's address; then the data comes by itself."""
+    rows, fleet.rows, fleet.size = fleet.rows, [], 0
+    page = at.go("/", "#fleet-page[data-state=empty]")
+    expect(page.locator("#curl-vehicle")).to_contain_text(f"{at.address}/v1/telemetry/vehicle")
+    fleet.rows, fleet.size = rows, len(rows)
+    expect(page.locator("#fleet-page")).to_have_attribute("data-state", "ready", timeout=TICK_MS)
+    assert _map(page, "items.length") > 0
+
+
+def test_a_tick_moves_neither_camera_nor_hover_nor_scroll(at: Watched, fleet: FakeFleet) -> None:
+    """New numbers, everything else stays."""
+    page = at.go("/")
+    page.wait_for_function("voltledger.fleetMap.state.items.length > 0 && voltledger.table.rows.size > 0")
+    page.evaluate("voltledger.table.api.ensureIndexVisible(120, 'top')")
+    spot = _map(page, "(() => { const o = map.getPixelOrigin(), p = map.layerPointToContainerPoint([items[0].x - o.x, items[0].y - o.y]), r = map.getContainer().getBoundingClientRect(); return [p.x + r.x, p.y + r.y]; })()")  # fmt: skip
+    page.mouse.move(*spot)
+    expect(page.locator(".map-tip")).to_be_visible()
+    kept = "[map.getCenter().lat, map.getZoom(), document.querySelector('.table .ag-body-viewport').scrollTop, Boolean(hovered)]"
+    before, as_of = _map(page, kept), page.inner_text(".live-time")
+    fleet.tick(60)
+    expect(page.locator(".live-time")).not_to_have_text(as_of, timeout=TICK_MS)
+    page.wait_for_timeout(300)
+    assert _map(page, kept) == before
+    expect(page.locator(".map-tip")).to_be_visible()
+
+
+def test_map_and_table_filter_together_and_the_filter_is_in_the_address(at: Watched, fleet: FakeFleet) -> None:
+    """A view can be sent to a colleague."""
+    page = at.go("/")
+    page.locator("a.figure", has_text="Charging now").click()
+    charging = fleet.content()["figures"]["charging"]
+    expect(page.locator("#fleet-count")).to_have_text(f"{charging} of 200 vehicles")
+    assert page.url == f"{at.address}/?state=charging"
+    page.locator(".legend-item", has_text="Suspect measurement").click()
+    page.wait_for_function("voltledger.fleet.filter.verdict.length === 1")
+    assert page.url.endswith("/?verdict=suspect_measurement&state=charging")
+    shown = page.evaluate("voltledger.table.api.getDisplayedRowCount()")
+    assert 0 < shown < charging
+    assert _map(page, "items.reduce((n, item) => n + (item.members?.length ?? 1), 0)") <= shown
+    page.reload()
+    expect(page.locator("#fleet-count")).to_have_text(f"{shown} of 200 vehicles")
+    page.locator("#fleet-clear").click()
+    expect(page.locator("#fleet-count")).to_have_text("200 vehicles")
+    assert page.url == f"{at.address}/"
+
+
+def test_search_finds_by_name_site_and_meter(at: Watched, fleet: FakeFleet) -> None:
+    """Whatever a person remembers."""
+    page = at.go("/")
+    for words in (fleet.rows[17]["id"], "cp-00017", "depot oslo"):
+        page.locator("#fleet-q").fill(words)
+        page.wait_for_function("([words]) => voltledger.fleet.filter.q === words", arg=[words])
+        assert 0 < page.evaluate("voltledger.table.api.getDisplayedRowCount()") < 30
+
+
+def test_selecting_shows_the_vehicle_everywhere(at: Watched, fleet: FakeFleet) -> None:
+    """Panel, table and map agree; Escape lets go."""
+    page = at.go("/")
+    page.locator(".alert-row").first.click()
+    expect(page.locator("#vehicle-panel")).to_be_visible()
+    expect(page.locator("#panel-day .hour")).to_have_count(24)
+    chosen = page.evaluate("voltledger.fleet.selected")
+    assert page.url.endswith(f"?vehicle={chosen}")
+    assert page.evaluate("voltledger.table.api.getSelectedNodes().map((node) => node.id)") == [chosen]
+    page.keyboard.press("Escape")
+    expect(page.locator("#alert-panel")).to_be_visible()
+    assert page.url == f"{at.address}/"
+
+
+def test_pages_change_without_loading_anew_and_back_works(at: Watched) -> None:
+    """From the fleet to an alert to its vehicle and back."""
+    page = at.go("/")
+    page.evaluate("window.here = true")
+    page.locator(".nav-link", has_text="Alerts").click()
+    page.locator(".alert-card summary").first.click()
+    page.locator(".alert-card details[open] .button").click()
+    expect(page.locator("#vehicle-page")).to_have_attribute("data-state", "ready")
+    page.go_back()
+    expect(page.locator("#alerts-page")).to_have_attribute("data-state", "ready")
+    page.locator(".brand").click()
+    expect(page.locator("#fleet-page")).to_have_attribute("data-state", "ready")
+    assert page.evaluate("window.here") is True
+
+
+def test_alerts_stand_worst_first_and_stay_open(at: Watched, fleet: FakeFleet) -> None:
+    """Critical before warning; a tick does not close what somebody reads."""
+    page = at.go(f"/alerts?vehicle={_low(fleet)}")
+    marks = page.locator(".alert-card").evaluate_all("(cards) => cards.map((card) => card.classList.contains('is-critical'))")
+    assert marks == sorted(marks, reverse=True) and any(marks) and not all(marks)
+    opened = page.locator(".alert-card details[open]")
+    expect(opened).to_have_count(1)
+    for words in ("From the grid (AC)", "Into the battery (DC)", "Expected", "Vehicle readings received", "Window", "What to check"):
+        expect(opened).to_contain_text(words)
+    fleet.tick()
+    page.wait_for_timeout(TICK_MS)
+    expect(opened).to_have_count(1)
+
+
+def test_without_the_database_the_last_figures_stay(browser: Browser, fleet: FakeFleet) -> None:
+    """A banner says so and goes by itself."""
+    with served(fleet) as address:
+        watched = watch(browser, address)
+        page = watched.go("/")
+        charging = page.inner_text("[data-figure=charging]")
+        fleet.away = True
+        expect(page.locator("#stale-banner")).to_contain_text("Database unreachable. Data as of", timeout=TICK_MS)
+        assert page.inner_text("[data-figure=charging]") == charging
+        expect(page.locator(".live-word")).to_have_text("Stale")
+        fleet.away = False
+        fleet.tick()
+        expect(page.locator("#stale-banner")).to_be_hidden(timeout=TICK_MS)
+        fleet.broken = True  # the server itself answers nothing sensible
+        expect(page.locator("#stale-banner")).to_be_visible(timeout=TICK_MS)
+        fleet.broken = False
+        expect(page.locator("#stale-banner")).to_be_hidden(timeout=TICK_MS)
+        page.context.close()
+
+
+def test_a_vehicles_page_recovers_when_the_database_is_back(browser: Browser, fleet: FakeFleet) -> None:
+    """No stack trace, no blank page, no reload."""
+    with served(fleet) as address:
+        watched = watch(browser, address)
+        fleet.away = True
+        page = watched.go(f"/vehicles/{_low(fleet)}", "#callback-note:not([hidden])")
+        fleet.away = False
+        fleet.tick(60)
+        expect(page.locator("#vehicle-page")).to_have_attribute("data-state", "ready", timeout=2 * TICK_MS)
+        expect(page.locator("#callback-note")).to_be_hidden()
+        page.context.close()
+
+
+def test_a_name_is_text_wherever_it_stands(at: Watched, fleet: FakeFleet) -> None:
+    """No element is made of it and nothing runs: in the table, the panel, the map's tip and on the vehicle's page."""
+    hostile = next(row["id"] for row in fleet.rows if row["name"] == HOSTILE_NAME)
+    page = at.go(f"/?q={hostile}&vehicle={hostile}")
+    expect(page.locator("#panel-name")).to_have_text(HOSTILE_NAME)
+    expect(page.locator(".cell-vehicle").first).to_contain_text(HOSTILE_NAME)
+    page.goto(f"{at.address}/vehicles/{hostile}")
+    expect(page.locator("h1")).to_have_text(HOSTILE_NAME)
+    assert page.locator("img[src=x]").count() == 0
+
+
+def test_colours_follow_the_system_until_chosen_and_are_remembered(at: Watched) -> None:
+    """And are right before the first paint."""
+    page = at.go("/")
+    shown = "document.documentElement.getAttribute('data-mantine-color-scheme')"
+    assert page.evaluate(shown) == "light"
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function(f"{shown} === 'dark'")
+    page.get_by_label("Colours and time zone").click()
+    page.get_by_text("Light", exact=True).click()
+    page.wait_for_function(f"{shown} === 'light'")
+    page.reload(wait_until="commit")
+    page.wait_for_selector("#react-entry-point", state="attached")
+    assert page.evaluate(shown) == "light"
+
+
+def test_times_name_their_zone_and_utc_can_be_chosen(at: Watched) -> None:
+    """The viewer's zone by default."""
+    page = at.go("/")
+    expect(page.locator(".live-time")).to_contain_text("CE")
+    page.get_by_label("Colours and time zone").click()
+    page.get_by_text("UTC", exact=True).click()
+    expect(page.locator(".live-time")).to_contain_text("UTC")
+
+
+def test_a_zoom_survives_new_readings(at: Watched, fleet: FakeFleet) -> None:
+    """The charts are drawn anew under the same zoom."""
+    row = next(row for row in fleet.rows if row["severity"])
+    page = at.go(f"/vehicles/{row['id']}")
+    page.wait_for_selector("#vehicle-graph .main-svg")
+    end = fleet.now
+    zoom = [f"{end:%Y-%m-%d} 00:00", f"{end:%Y-%m-%d} 02:00"]
+    page.evaluate(
+        "(range) => window.Plotly.relayout(document.querySelector('#vehicle-graph .js-plotly-plot'), { 'xaxis.range': range })", zoom
+    )
+    beat = page.evaluate(
+        "voltledger.live.vehicle(document.querySelector('#vehicle-page') && location.pathname.split('/').pop()).recordedAt"
+    )
+    fleet.now = fleet.now.replace(microsecond=0)
+    fleet.tick(60)
+    row["recordedAt"] = beat + 60
+    with page.expect_response(lambda r: "_dash-update-component" in r.url, timeout=2 * TICK_MS):
+        pass
+    page.wait_for_timeout(800)
+    kept = page.evaluate("document.querySelector('#vehicle-graph .js-plotly-plot').layout.xaxis.range.map((at) => String(at).slice(0, 16))")
+    assert kept == zoom
+
+
+def test_a_past_window_and_its_range_are_in_the_address(at: Watched, fleet: FakeFleet) -> None:
+    """Deep links work, and the range stays when it is sent on."""
+    page = at.go(f"/vehicles/{_low(fleet)}?at=2016-06-27T00:14:00Z")
+    expect(page.locator("#vehicle-top")).to_contain_text("You are looking at the past")
+    expect(page.locator("#vehicle-top")).to_contain_text("27 Jun 2016, 02:14 UTC+2")
+    page.get_by_text("7 d", exact=True).click()
+    expect(page.locator("#vehicle-top")).to_contain_text("7 days to 27 Jun 2016")
+    assert page.url.endswith("?at=2016-06-27T00%3A14%3A00Z&range=7d") or page.url.endswith("?at=2016-06-27T00:14:00Z&range=7d")
+
+
+def test_an_unknown_vehicle_says_what_would_make_it_appear(at: Watched) -> None:
+    """No charts, no error."""
+    page = at.go("/vehicles/nobody", "#vehicle-page[data-state=unknown]")
+    expect(page.locator("#vehicle-top")).to_contain_text("Nobody has heard of nobody")
+
+
+def test_a_group_opens_and_stacked_vehicles_stand_apart(at: Watched) -> None:
+    """From the depot's circle down to each vehicle."""
+    page = at.go("/")
+    page.wait_for_function("voltledger.fleetMap.state.items.some((item) => item.members)")
+    page.evaluate("voltledger.fleetMap.state.map.setView([52.3731, 4.8926], 13, { animate: false })")
+    page.wait_for_timeout(400)
+    depot = _map(page, "(() => { const c = map.project([52.3731, 4.8926]); return items.filter((i) => Math.hypot(i.x - c.x, i.y - c.y) < 80).map((i) => [i.x, i.y, i.index]); })()")  # fmt: skip
+    assert len(depot) > 8 and all(index is not None for *_, index in depot)
+    near = min(((a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2) ** 0.5 for i, a in enumerate(depot) for b in depot[:i])
+    assert near > 6, "two vehicles cannot be told apart"
