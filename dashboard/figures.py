@@ -256,7 +256,8 @@ def _layout(data: Timeline, axis: _Axis, zone_name: str, colours: dict[str, str]
         "hovermode": "x unified", "height": 820, "hoversubplots": "axis", "dragmode": "zoom", "margin": {"l": 40, "r": 12, "t": 0, "b": 46},
         "hoverlabel": {"bgcolor": colours["paper"], "bordercolor": colours["grid"], "font": {"color": colours["text"], "size": 12}},
         "font": {"family": "system-ui, -apple-system, 'Segoe UI', sans-serif", "size": 11.5, "color": colours["muted"]}, "annotations": _titles(colours),
-        "xaxis": {"type": "date", "range": [axis.ms(data.start), axis.ms(data.end)], "anchor": f"y{len(_ROWS)}", "gridcolor": colours["grid"], "showline": False,
+        # not `range`: a range that moves on with every reading would end the viewer's zoom
+        "xaxis": {"type": "date", "autorange": True, "autorangeoptions": {"minallowed": axis.ms(data.start), "maxallowed": axis.ms(data.end)}, "anchor": f"y{len(_ROWS)}", "gridcolor": colours["grid"], "showline": False,
                   "title": {"text": _axis_title(zone_name, data.end, axis.tz), "font": {"size": 11}, "standoff": 8}, "hoverformat": "%a %-d %b %H:%M",
                   "showspikes": True, "spikemode": "across", "spikethickness": 1, "spikedash": "solid", "spikecolor": colours["muted"], "spikesnap": "cursor"},
         **y_axes,

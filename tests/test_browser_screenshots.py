@@ -10,7 +10,10 @@ from playwright.sync_api import Browser
 from tests.browser_support import FakeFleet, Watched, open_browser, served, watch
 
 # flask-compress leaves a static file it has streamed to be closed by the garbage collector
-QUIET = [pytest.mark.filterwarnings("ignore::ResourceWarning"), pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")]
+QUIET = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 pytestmark = [pytest.mark.browser, *QUIET]
 SIZES = {390: 844, 1400: 900}
 

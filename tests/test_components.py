@@ -57,13 +57,14 @@ def test_critical_is_told_from_low() -> None:
 
 
 def test_a_missing_value_has_no_unit() -> None:
-    """ "– kWh" would be chart junk."""
+    """A dash with a unit would be chart junk."""
     assert _text(quantity("–", "kWh")).count("kWh") == 0
 
 
 def test_the_ruler_never_leaves_its_ends() -> None:
     """A ratio of 1.4 or 0.1 stands at the edge."""
-    assert '"100.0%"' in _text(scale(1.4, 0.8, 0.9)) and '"left": "0.0%"' in _text(scale(0.1, 0.8, 0.9))
+    assert '"100.0%"' in _text(scale(1.4, 0.8, 0.9))
+    assert '"left": "0.0%"' in _text(scale(0.1, 0.8, 0.9))
 
 
 def test_hours_without_readings_are_gaps() -> None:
@@ -84,7 +85,9 @@ def test_readings_show_both_clocks() -> None:
 def test_the_empty_page_shows_the_command_for_the_first_reading() -> None:
     """Complete but for the address, which the browser knows."""
     page = _text(first_use())
-    assert "/v1/telemetry/vehicle" in page and "data-origin" in page and "kwhDeliveredDc" in page
+    assert "/v1/telemetry/vehicle" in page
+    assert "data-origin" in page
+    assert "kwhDeliveredDc" in page
 
 
 def test_layouts_need_no_database() -> None:
@@ -96,7 +99,10 @@ def test_layouts_need_no_database() -> None:
 def test_the_filter_of_the_address_is_in_the_controls() -> None:
     """Unknown values are dropped."""
     page = _text(fleet.layout(q="van", verdict="low,nonsense", site=["Oslo"], state="silent"))
-    assert '"value": "van"' in page and '"value": ["low"]' in page and '"value": ["Oslo"]' in page and '"value": "silent"' in page
+    assert '"value": "van"' in page
+    assert '"value": ["low"]' in page
+    assert '"value": ["Oslo"]' in page
+    assert '"value": "silent"' in page
 
 
 def test_vehicle_page_tells_verdict_reason_and_numbers() -> None:
@@ -104,7 +110,9 @@ def test_vehicle_page_tells_verdict_reason_and_numbers() -> None:
     row = _row()
     top, figure, readings, state = vehicle.draw(loaded(row, vehicle.RANGES["24h"], None, NOW), row["id"], "24h", VIEWER)
     text = _text(top)
-    assert state == "ready" and figure["data"] and readings is not None
+    assert state == "ready"
+    assert figure["data"]
+    assert readings is not None
     assert all(
         part in text for part in (row["name"], "is below", "From the grid (AC)", "kWh", "24 hours to 24 Nov 2026, 12:00", "format=csv")
     )
@@ -129,14 +137,16 @@ def test_names_are_text() -> None:
     """No component is allowed to take HTML, whatever a name looks like."""
     row = _row(name="<script>alert(1)</script>")
     top, *_ = vehicle.draw(loaded(row, vehicle.RANGES["24h"], None, NOW), row["id"], "24h", VIEWER)
-    assert "dangerously" not in _text(top) and "<script>alert(1)</script>" in _text(top)
+    assert "dangerously" not in _text(top)
+    assert "<script>alert(1)</script>" in _text(top)
 
 
 @pytest.mark.parametrize("pattern", [r"\beval\(", r"new Function", r"innerHTML", r"outerHTML", r"insertAdjacentHTML", r"document\.write"])
 def test_our_scripts_make_no_code_or_html_from_text(project: Path, pattern: str) -> None:
     """A strict policy passes and a name stays a name."""
     scripts = sorted((project / "assets").glob("*.js"))
-    assert scripts and not [script.name for script in scripts if re.search(pattern, script.read_text(encoding="utf-8"))]
+    assert scripts
+    assert not [script.name for script in scripts if re.search(pattern, script.read_text(encoding="utf-8"))]
 
 
 def test_nothing_of_ours_points_to_another_host(project: Path) -> None:
@@ -154,4 +164,4 @@ def test_the_base_map_stays_small(project: Path) -> None:
 
 def test_settings_make_no_outside_request_by_default() -> None:
     """Tiles are a choice."""
-    assert Settings(_env_file=None).map_tiles_url is None  # type: ignore[call-arg]
+    assert Settings(_env_file=None).map_tiles_url is None

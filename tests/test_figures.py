@@ -84,7 +84,7 @@ def test_power_is_energy_over_the_width() -> None:
 def test_the_axis_has_one_offset_and_names_it() -> None:
     """Across the change to summer time no hour appears twice or is missing: the offset is the one at the window's end."""
     layout = figures.timeline(_timeline(), "Europe/Berlin", "light", "r")["layout"]
-    first, last = layout["xaxis"]["range"]
+    first, last = layout["xaxis"]["autorangeoptions"].values()
     assert (last - first, layout["xaxis"]["title"]["text"]) == (86_400_000, "Europe/Berlin (UTC+2)")
 
 
