@@ -13,6 +13,7 @@ from db.queries.history import MeterPoint, VehiclePoint
 Scheme = Literal["light", "dark"]
 Figure = dict[str, Any]
 Trace = dict[str, Any]
+Zoom = tuple[str, str]
 JUDGED = ("ok", "low")
 
 # The same colours as in assets/90-style.css; a test compares.
@@ -55,16 +56,16 @@ class Timeline:
     point_s: int
 
 
-def timeline(data: Timeline, zone_name: str, scheme: Scheme, revision: str) -> Figure:
+def timeline(data: Timeline, zone_name: str, scheme: Scheme, revision: str, zoom: Zoom | None = None) -> Figure:
     """Efficiency with its band, both energies with the loss between them, power, state of charge and temperature.
 
     Times are drawn with the one offset that `zone_name` has at the end of the window, named on the axis: no hour appears twice.
-    While `revision` stays the same, a viewer's zoom stays.
+    `zoom`: the ends of the time axis as the viewer left them; everything else of the view stays while `revision` stays the same.
     """
     axis = _Axis(fmt.zone(zone_name), data.end)
     colours = COLOURS[scheme]
     traces = [*_efficiency(data, axis, colours), *_energy(data, axis, colours), *_power(data, axis, colours), *_state(data, axis, colours)]
-    return {"data": traces, "layout": _layout(data, axis, zone_name, colours, revision)}
+    return {"data": traces, "layout": _layout(data, colours, revision) | {"xaxis": _time_axis(data, axis, zone_name, colours, zoom)}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,14 +199,19 @@ def _steps(
 
 
 def _power(data: Timeline, axis: _Axis, colours: dict[str, str]) -> list[Trace]:
-    hours = data.point_s / 3600
-    ac = [(_middle(p.at, data.point_s, axis), p.kwh_consumed_ac / hours) for p in data.meter]
-    dc = [(_middle(p.at, data.point_s, axis), p.kwh_delivered_dc / hours) for p in data.vehicle]
+    ac = [(_middle(p.at, data.point_s, axis), p.kwh_consumed_ac / _hours(p.at, data)) for p in data.meter]
+    dc = [(_middle(p.at, data.point_s, axis), p.kwh_delivered_dc / _hours(p.at, data)) for p in data.vehicle]
     width = data.point_s * 1000
     return [
         _steps("AC power", "y3", ac, width, colours["ac"], "kW", "hvh"),
         _steps("DC power", "y3", dc, width, colours["dc"], "kW", "hvh"),
     ]
+
+
+def _hours(at: datetime, data: Timeline) -> float:
+    """How much of a point lies in the window: the first and the last are cut by its edges. A minute at least, so that no spike appears."""
+    inside = min(at + timedelta(seconds=data.point_s), data.end) - max(at, data.start)
+    return max(inside.total_seconds(), 60.0) / 3600
 
 
 def _state(data: Timeline, axis: _Axis, colours: dict[str, str]) -> list[Trace]:
@@ -242,7 +248,7 @@ def _axis_title(zone_name: str, end: datetime, tz: tzinfo) -> str:
     return zone_name if zone_name == "UTC" else f"{zone_name} ({fmt.offset_name(end, tz)})"
 
 
-def _layout(data: Timeline, axis: _Axis, zone_name: str, colours: dict[str, str], revision: str) -> dict[str, Any]:
+def _layout(data: Timeline, colours: dict[str, str], revision: str) -> dict[str, Any]:
     y_axes = {}
     for i, (bottom, top) in enumerate(_domains()):
         y_axes["yaxis" if not i else f"yaxis{i + 1}"] = {
@@ -256,16 +262,23 @@ def _layout(data: Timeline, axis: _Axis, zone_name: str, colours: dict[str, str]
         "hovermode": "x unified", "height": 820, "hoversubplots": "axis", "dragmode": "zoom", "margin": {"l": 40, "r": 12, "t": 0, "b": 46},
         "hoverlabel": {"bgcolor": colours["paper"], "bordercolor": colours["grid"], "font": {"color": colours["text"], "size": 12}},
         "font": {"family": "system-ui, -apple-system, 'Segoe UI', sans-serif", "size": 11.5, "color": colours["muted"]}, "annotations": _titles(colours),
-        # not `range`: a range that moves on with every reading would end the viewer's zoom
-        "xaxis": {"type": "date", "autorange": True, "autorangeoptions": {"minallowed": axis.ms(data.start), "maxallowed": axis.ms(data.end)}, "anchor": f"y{len(_ROWS)}", "gridcolor": colours["grid"], "showline": False,
-                  "title": {"text": _axis_title(zone_name, data.end, axis.tz), "font": {"size": 11}, "standoff": 8}, "hoverformat": "%a %-d %b %H:%M",
-                  "showspikes": True, "spikemode": "across", "spikethickness": 1, "spikedash": "solid", "spikecolor": colours["muted"], "spikesnap": "cursor"},
         **y_axes,
+    }  # fmt: skip
+
+
+def _time_axis(data: Timeline, axis: _Axis, zone_name: str, colours: dict[str, str], zoom: Zoom | None) -> dict[str, Any]:
+    """The whole window, unless the viewer zoomed; a double click goes back to the whole."""
+    shown = {"range": list(zoom), "autorange": False} if zoom else {"autorange": True}
+    return {
+        **shown, "type": "date", "autorangeoptions": {"minallowed": axis.ms(data.start), "maxallowed": axis.ms(data.end)}, "anchor": f"y{len(_ROWS)}",
+        "gridcolor": colours["grid"], "showline": False, "title": {"text": _axis_title(zone_name, data.end, axis.tz), "font": {"size": 11}, "standoff": 8},
+        "hoverformat": "%a %-d %b %H:%M", "showspikes": True, "spikemode": "across", "spikethickness": 1, "spikedash": "solid", "spikecolor": colours["muted"], "spikesnap": "cursor",
     }  # fmt: skip
 
 
 CONFIG: dict[str, Any] = {
     "displaylogo": False,
+    "doubleClick": "autosize",
     "responsive": True,
     "scrollZoom": False,
     # sendChartToCloud would upload the data to a company's server

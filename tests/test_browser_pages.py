@@ -250,7 +250,7 @@ def test_a_zoom_survives_new_readings(at: Watched, fleet: FakeFleet) -> None:
     page.wait_for_timeout(TICK_MS)  # until the first picture has been seen
     shown = "() => document.querySelector('#vehicle-graph .js-plotly-plot').layout.xaxis.range.map((at) => String(at).slice(0, 16))"
     whole = page.evaluate(shown)
-    box = page.locator("#vehicle-graph .draglayer .xydrag").first.bounding_box()
+    box = page.locator("#vehicle-graph .nsewdrag").first.bounding_box()
     assert box
     page.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + 20)
     page.mouse.down()

@@ -81,6 +81,12 @@ def test_power_is_energy_over_the_width() -> None:
     assert _trace(_drawn(), "AC power")["y"][0] == pytest.approx(9.2)
 
 
+def test_the_bucket_that_is_still_open_counts_only_its_own_time() -> None:
+    """Five minutes of 9.2 kW are 9.2 kW, not a third of it."""
+    last = MeterPoint(END - timedelta(minutes=5), 9.2 / 12, 230.0, 5)
+    assert _trace(_drawn(meter=[last]), "AC power")["y"] == pytest.approx([9.2])
+
+
 def test_the_axis_has_one_offset_and_names_it() -> None:
     """Across the change to summer time no hour appears twice or is missing: the offset is the one at the window's end."""
     layout = figures.timeline(_timeline(), "Europe/Berlin", "light", "r")["layout"]

@@ -293,8 +293,8 @@ _COLUMNS = [
     _column("dcKwh", "Battery, 24 h", "AmountCell", 104, cellRendererParams={"unit": "kWh"}),
     _column("lossKwh", "Lost, 24 h", "AmountCell", 96, cellRendererParams={"unit": "kWh"}),
     _column("recordedAt", "Last reading", "AgeCell", 108),
-    _column("site", "Site", None, 130, False),
-    _column("meterId", "Meter", None, 100, False),
+    _column("site", "Site", None, 148, False, tooltipField="site"),
+    _column("meterId", "Meter", None, 116, False, tooltipField="meterId"),
 ]
 
 
