@@ -102,6 +102,11 @@
       const beat = `${index === undefined ? "" : voltledger.live.picture.vehicles.recordedAt[index]}/${voltledger.live.recoveries}`;
       return beat === before ? window.dash_clientside.no_update : beat;
     },
+    /** The part of the window the viewer zoomed into, to be kept when new readings draw the charts anew; null for the whole. */
+    zoomed(event) {
+      if (window.dash_clientside.callback_context.triggered_id === "vehicle-range" || event?.["xaxis.autorange"]) return null;
+      return event?.["xaxis.range[0]"] ? [event["xaxis.range[0]"], event["xaxis.range[1]"]] : window.dash_clientside.no_update;
+    },
     /** The range in the address, so that the page can be sent to a colleague. */
     ranged(range) {
       const url = new URL(window.location.href);

@@ -95,8 +95,10 @@ def test_the_axis_has_one_offset_and_names_it() -> None:
 
 
 def test_a_viewers_zoom_survives_new_readings() -> None:
-    """The revision decides."""
-    assert _drawn()["layout"]["uirevision"] == "r"
+    """The time axis is as the viewer left it; the rest follows the revision."""
+    zoom = ("2026-03-29 02:00", "2026-03-29 04:00")
+    layout = figures.timeline(_timeline(), "UTC", "light", "r", zoom)["layout"]
+    assert (layout["uirevision"], layout["xaxis"]["range"], layout["xaxis"]["autorange"]) == ("r", list(zoom), False)
 
 
 def test_nothing_can_be_sent_to_a_cloud() -> None:

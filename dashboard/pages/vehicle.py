@@ -8,7 +8,7 @@ from urllib.parse import quote, unquote
 
 import dash
 import dash_mantine_components as dmc
-from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, set_props
+from dash import ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html, set_props
 
 from charging.verdict import Summary, Thresholds
 from dashboard import figures
@@ -83,6 +83,12 @@ def register(app: Dash, services: Any) -> None:
     dash.register_page("vehicle", path_template="/vehicles/<vehicle_id>", title="Vehicle · Voltledger", layout=layout)
     app.clientside_callback(ClientsideFunction("voltledger", "ranged"), Input("vehicle-range", "value"), prevent_initial_call=True)
     app.clientside_callback(
+        ClientsideFunction("voltledger", "zoomed"),
+        Output("vehicle-zoom", "data"),
+        Input("vehicle-graph", "relayoutData"),
+        Input("vehicle-range", "value"),
+    )
+    app.clientside_callback(
         ClientsideFunction("voltledger", "beat"),
         Output("vehicle-beat", "data"),
         Input("clock", "n_intervals"),
@@ -100,23 +106,28 @@ def register(app: Dash, services: Any) -> None:
         Input("viewer", "data"),
         State("vehicle-id", "data"),
         State("vehicle-at", "data"),
+        State("vehicle-zoom", "data"),
     )
-    def show(range_name: str, _: Any, viewer: dict[str, str], vehicle_id: str, at: str | None) -> tuple[Any, Any, Any, str]:
+    def show(
+        range_name: str, _: Any, viewer: dict[str, str], vehicle_id: str, at: str | None, zoom: list[str] | None
+    ) -> tuple[Any, Any, Any, str]:
         chosen = RANGES[range_name]
         with services.read() as conn:
             loaded = load(conn, vehicle_id, chosen, fmt.instant(at), services.now(), services.thresholds)
         set_props("callback-note", {"hidden": True})
-        return draw(loaded, vehicle_id, range_name, viewer)
+        return draw(loaded, vehicle_id, range_name, viewer, (zoom[0], zoom[1]) if zoom and ctx.triggered_id != "vehicle-range" else None)
 
 
-def draw(loaded: Loaded | None, vehicle_id: str, range_name: str, viewer: dict[str, str]) -> tuple[Any, Any, Any, str]:
+def draw(
+    loaded: Loaded | None, vehicle_id: str, range_name: str, viewer: dict[str, str], zoom: figures.Zoom | None = None
+) -> tuple[Any, Any, Any, str]:
     """Top of the page, charts, readings and the page's state. `viewer`: IANA zone and colour scheme."""
     if loaded is None:
         return _unknown(vehicle_id), {"data": [], "layout": {}}, None, "unknown"
     tz, chosen = fmt.zone(viewer["zone"]), RANGES[range_name]
     scheme: figures.Scheme = "dark" if viewer["scheme"] == "dark" else "light"
     revision = f"{vehicle_id} {range_name} {loaded.at if loaded.past else 'live'}"
-    figure = figures.timeline(loaded.timeline, viewer["zone"], scheme, revision)
+    figure = figures.timeline(loaded.timeline, viewer["zone"], scheme, revision, zoom)
     top = [
         _past(loaded, vehicle_id, tz),
         _head(loaded.vehicle, loaded, chosen),
@@ -153,6 +164,7 @@ def layout(vehicle_id: str = "", range: str = "24h", at: str | None = None, **_:
             dcc.Store(id="vehicle-id", data=unquote(vehicle_id)),
             dcc.Store(id="vehicle-at", data=at),
             dcc.Store(id="vehicle-beat"),
+            dcc.Store(id="vehicle-zoom"),
             html.Div(_waiting(unquote(vehicle_id)), id="vehicle-top", className="stack"),
             html.Section([html.Div([html.H2("Over time"), _legend(), ranges], className="card-head"), graph], className="card when-known"),
             html.Section(
