@@ -111,8 +111,11 @@ def _insert_sql(side: Side) -> str:
         ON CONFLICT DO NOTHING
         RETURNING {key}, recorded_at, {columns}
     ), newest AS (
-        SELECT DISTINCT ON ({key}) *, lag(recorded_at) OVER (PARTITION BY {key} ORDER BY recorded_at) AS previous_at
-        FROM fresh ORDER BY {key}, recorded_at DESC
+        SELECT DISTINCT ON ({key}) *, lag(recorded_at) OVER of_device AS previous_at, min(recorded_at) OVER of_device AS oldest_at
+        FROM fresh WINDOW of_device AS (PARTITION BY {key} ORDER BY recorded_at) ORDER BY {key}, recorded_at DESC
+    ), placed AS (
+        SELECT DISTINCT ON ({key}) {key}, recorded_at AS position_at, latitude_e7, longitude_e7
+        FROM fresh WHERE latitude_e7 IS NOT NULL ORDER BY {key}, recorded_at DESC
     ), moved AS ({_live_sql(side)}
     ), added AS ({_rollup_sql(side)}
     )
@@ -120,19 +123,25 @@ def _insert_sql(side: Side) -> str:
 
 
 def _live_sql(side: Side) -> str:
+    """Newest reading, the instant before it and the newest known position: the same whatever the order of arrival.
+
+    `late_at` brings a batch's oldest instant, so that it can be held against the live row once that is locked.
+    """
     key, values = side.key, (side.energy, *side.measures)
     columns = ", ".join(values)
-    moved = ", ".join(f"{name} = excluded.{name}" for name in values)
+    newer, nearer = "excluded.recorded_at > live.recorded_at", "(live.position_at IS NULL OR excluded.position_at > live.position_at)"
+    moved = ", ".join(f"{name} = CASE WHEN {newer} THEN excluded.{name} ELSE live.{name} END" for name in ("received_at", *values))
+    placed = ", ".join(
+        f"{name} = CASE WHEN {nearer} THEN excluded.{name} ELSE live.{name} END" for name in ("latitude_e7", "longitude_e7", "position_at")
+    )
     return f"""
-        INSERT INTO {side.live} AS live ({key}, recorded_at, received_at, previous_at, {columns}, latitude_e7, longitude_e7, position_at)
-        SELECT {key}, recorded_at, %(received_at)s, previous_at, {columns}, latitude_e7, longitude_e7, CASE WHEN latitude_e7 IS NOT NULL THEN recorded_at END
-        FROM newest ORDER BY {key}
+        INSERT INTO {side.live} AS live ({key}, recorded_at, received_at, previous_at, {columns}, latitude_e7, longitude_e7, position_at, late_at)
+        SELECT {key}, recorded_at, %(received_at)s, previous_at, {columns}, p.latitude_e7, p.longitude_e7, p.position_at, oldest_at
+        FROM newest LEFT JOIN placed p USING ({key}) ORDER BY {key}
         ON CONFLICT ({key}) DO UPDATE SET
-            recorded_at = excluded.recorded_at, received_at = excluded.received_at, {moved},
-            previous_at = greatest(live.recorded_at, excluded.previous_at),
-            latitude_e7 = coalesce(excluded.latitude_e7, live.latitude_e7), longitude_e7 = coalesce(excluded.longitude_e7, live.longitude_e7),
-            position_at = coalesce(excluded.position_at, live.position_at)
-        WHERE excluded.recorded_at > live.recorded_at"""
+            recorded_at = greatest(live.recorded_at, excluded.recorded_at), {moved}, {placed},
+            previous_at = greatest(least(live.recorded_at, excluded.recorded_at), live.previous_at, excluded.previous_at),
+            late_at = CASE WHEN excluded.late_at <= live.recorded_at THEN excluded.received_at ELSE live.late_at END"""
 
 
 def rollup_select(side: Side, source: str, where: str = "") -> str:
