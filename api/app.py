@@ -9,6 +9,8 @@ from werkzeug.routing import Map
 
 from api import alerts, analytics, errors, fleet, mappings, operations, telemetry
 from api.errors import Problem
+from api.fast_lane import FastLane
+from api.intake import INTAKE
 from api.services import Services
 
 log = structlog.get_logger()
@@ -39,6 +41,8 @@ def create(services: Services) -> OpenAPI:
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected)
     _fence(app)
+    app.wsgi_app = FastLane(app.wsgi_app, services.intake)  # type: ignore[method-assign]
+    app.extensions[INTAKE] = services.intake
     return app
 
 

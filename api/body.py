@@ -1,38 +1,46 @@
-"""A request's body: refused early, read within its limits, inflated within its limits, parsed strictly."""
+"""A request's body: refused early by its headers, inflated within its limits, parsed strictly. Knows no framework."""
 
 import zlib
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from flask import request
 
 from api.errors import Problem
 
 
-def json_body(body_bytes: int, inflated_bytes: int) -> Any:
-    """The body's JSON value. Raises Problem 400, 413 or 415."""
-    _refuse_by_headers(body_bytes)
-    raw = request.stream.read(body_bytes + 1)
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a request's headers say about its body; `length` None where they do not say it, `encoding` in small letters."""
+
+    content_type: str
+    encoding: str = ""
+    length: int | None = None
+    chunked: bool = False
+
+
+def refuse_by_head(head: Head, body_bytes: int) -> None:
+    """Raise Problem 400, 413 or 415 before anything is read."""
+    if head.chunked and head.length is not None:
+        raise Problem(400, "ambiguous_length", "Bad Request", "give Content-Length or Transfer-Encoding, not both")
+    if (head.length or 0) > body_bytes:
+        raise _too_large(f"the body is larger than {body_bytes} bytes")
+    if head.content_type != "application/json" and head.content_type.partition(";")[0].strip().lower() != "application/json":
+        raise Problem(415, "unsupported_media_type", "Unsupported Media Type", "send Content-Type: application/json")
+    if head.encoding not in ("", "identity", "gzip"):
+        raise Problem(415, "unsupported_encoding", "Unsupported Media Type", "Content-Encoding may be gzip or absent")
+
+
+def json_value(head: Head, raw: bytes, body_bytes: int, inflated_bytes: int) -> Any:
+    """The body's JSON value; `raw` may hold one byte more than allowed, to show that it is too long. Raises Problem 400 or 413."""
     if len(raw) > body_bytes:
         raise _too_large(f"the body is larger than {body_bytes} bytes")
-    if request.headers.get("Content-Encoding", "identity").strip().lower() == "gzip":
+    if head.encoding == "gzip":
         raw = _inflated(raw, inflated_bytes)
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise Problem(400, "not_json", "Bad Request", f"the body is not JSON: {str(error)[:200]}") from None
-
-
-def _refuse_by_headers(body_bytes: int) -> None:
-    if request.headers.get("Transfer-Encoding") and request.headers.get("Content-Length"):
-        raise Problem(400, "ambiguous_length", "Bad Request", "give Content-Length or Transfer-Encoding, not both")
-    if (request.content_length or 0) > body_bytes:
-        raise _too_large(f"the body is larger than {body_bytes} bytes")
-    if request.mimetype != "application/json":
-        raise Problem(415, "unsupported_media_type", "Unsupported Media Type", "send Content-Type: application/json")
-    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
-    if encoding not in ("identity", "gzip", ""):
-        raise Problem(415, "unsupported_encoding", "Unsupported Media Type", "Content-Encoding may be gzip or absent")
 
 
 def _too_large(detail: str) -> Problem:

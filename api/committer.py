@@ -6,6 +6,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from itertools import islice
 
 import psycopg
 import structlog
@@ -20,7 +21,7 @@ log = structlog.get_logger()
 
 # Worth trying again: connection lost, serialization, deadlock, shutting down, and what a distributed engine reports for any of them.
 _TRANSIENT = ("08", "40001", "40P01", "57P0", "XX000")
-_TRIES = 3
+_TRIES = 4  # a restart of the database breaks every connection of the pool: each is found out by using it
 
 
 class NotStored(Exception):
@@ -33,11 +34,11 @@ class NotStored(Exception):
 
 @dataclass(slots=True, eq=False)
 class Submission:
-    """One request's readings on their way; `outcomes` (vehicles', then meters') or `failure` is there once `done` is set."""
+    """One request's readings on their way; `outcomes` (vehicles', then meters') or `failure` is there once `finished` is called with it."""
 
     vehicles: list[Reading]
     meters: list[Reading]
-    done: threading.Event = field(default_factory=threading.Event)
+    finished: "Finished"
     outcomes: list[Outcome] = field(default_factory=list)
     failure: NotStored | None = None
 
@@ -46,8 +47,16 @@ class Submission:
         return len(self.vehicles) + len(self.meters)
 
 
+# Called by a committing thread, once for each submission: must be quick and must not raise.
+Finished = Callable[[Submission], None]
+
+
 class Committer:
-    """The bounded queue and its committing threads. Threads start with the first submission, so that a fork before it does no harm."""
+    """The bounded queue and its committing threads. Threads start with the first submission, so that a fork before it does no harm.
+
+    `queue_readings` and `queue_requests` bound what may wait, `commit_readings` one transaction. `gather_s` is how long a committing
+    thread that found little to do waits for more.
+    """
 
     def __init__(
         self,
@@ -57,13 +66,17 @@ class Committer:
         commit_readings: int,
         old_days_per_hour: int,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        queue_requests: int = 2_500,
+        gather_s: float = 0.0,
     ) -> None:
         self._pool, self._threads = pool, threads
-        self._queue_readings, self._commit_readings, self._old_days_per_hour = queue_readings, commit_readings, old_days_per_hour
+        self._queue_readings, self._queue_requests = queue_readings, queue_requests
+        self._commit_readings, self._gather_s = commit_readings, gather_s
+        self._old_days_per_hour = old_days_per_hour
         self._now = now
         self._waiting: deque[Submission] = deque()
         self._waiting_readings = 0
-        self._changed = threading.Condition()
+        self._changed = threading.Condition(threading.Lock())
         self._closing = False
         self._started: list[threading.Thread] = []
         self._days: set[date] = set()
@@ -77,23 +90,34 @@ class Committer:
 
     def submit(self, vehicles: list[Reading], meters: list[Reading], wait_s: float) -> list[Outcome]:
         """Wait until these readings are on disk; the outcome of each, vehicles' first. Raises NotStored."""
-        submission = Submission(vehicles, meters)
+        done = threading.Lock()  # a bare lock: an Event costs three times as much
+        done.acquire()
+        submission = self.enqueue(vehicles, meters, lambda _: done.release())
+        if not done.acquire(timeout=wait_s):
+            raise self.late(wait_s)
+        if submission.failure:
+            raise submission.failure
+        return submission.outcomes
+
+    def enqueue(self, vehicles: list[Reading], meters: list[Reading], finished: Finished) -> Submission:
+        """Put these readings into the queue; `finished` is called when their outcome is known. Raises NotStored where there is no room."""
+        submission = Submission(vehicles, meters, finished)
         with self._changed:
             self._admit(submission)
             self._waiting.append(submission)
             self._waiting_readings += submission.size
             self._changed.notify()
-        if not submission.done.wait(wait_s):
-            raise NotStored("commit_timeout", f"the commit did not finish within {wait_s:g} s")
-        if submission.failure:
-            raise submission.failure
-        return submission.outcomes
+        return submission
+
+    def late(self, wait_s: float) -> NotStored:
+        """What to say where a commit took longer than `wait_s`."""
+        return NotStored("commit_timeout", f"the commit did not finish within {wait_s:g} s")
 
     def refuse_early(self) -> None:
         """Raise NotStored where a body would be read and parsed for nothing."""
         if self._closing:
             raise NotStored("draining", "this server is stopping")
-        if self._waiting_readings >= self._queue_readings:
+        if self._waiting_readings >= self._queue_readings or len(self._waiting) >= self._queue_requests:
             raise NotStored("overloaded", "too many readings wait for a commit")
 
     def close(self, wait_s: float = 10.0) -> None:
@@ -117,20 +141,30 @@ class Committer:
         while batch := self._take():
             self._commit_all(batch)
             for submission in batch:
-                submission.done.set()
+                submission.finished(submission)
 
     def _take(self) -> list[Submission]:
         """What waits, up to one commit's worth; empty when closing and nothing waits."""
+        while True:
+            with self._changed:
+                while not self._waiting:
+                    if self._closing:
+                        return []
+                    self._changed.wait()
+            if self._gather_s and self._waiting_readings < self._commit_readings:
+                time.sleep(self._gather_s)
+            if batch := self._pop():
+                return batch
+
+    def _pop(self) -> list[Submission]:
+        batch: list[Submission] = []
+        size = 0
         with self._changed:
-            while not self._waiting and not self._closing:
-                self._changed.wait()
-            batch: list[Submission] = []
-            size = 0
             while self._waiting and (not batch or size + self._waiting[0].size <= self._commit_readings):
                 batch.append(self._waiting.popleft())
                 size += batch[-1].size
             self._waiting_readings -= size
-            return batch
+        return batch
 
     def _commit_all(self, batch: list[Submission]) -> None:
         """Together; where the database blames the data, each alone, so that one request cannot spoil its neighbours'."""
@@ -179,13 +213,19 @@ class Committer:
         now = self._now()
         self._ensure_days(vehicles, meters, now)
         with self._pool.connection() as conn:
-            of_vehicles = iter(store(conn, VEHICLE, vehicles, now))
-            of_meters = iter(store(conn, METER, meters, now))
-            conn.commit()
+            of_vehicles = store(conn, VEHICLE, vehicles, now)
+            of_meters = store(conn, METER, meters, now)
+        self._count(of_vehicles)
+        self._count(of_meters)
+        left, right = iter(of_vehicles), iter(of_meters)
         for submission in batch:
-            submission.outcomes = [next(of_vehicles) for _ in submission.vehicles] + [next(of_meters) for _ in submission.meters]
-            self.counts.update(outcome.name for outcome in submission.outcomes)
+            submission.outcomes = [*islice(left, len(submission.vehicles)), *islice(right, len(submission.meters))]
         self.counts["commits"] += 1
+
+    def _count(self, outcomes: list[Outcome]) -> None:
+        for outcome in Outcome:
+            if found := outcomes.count(outcome):
+                self.counts[outcome.name] += found
 
     def _ensure_days(self, vehicles: list[Reading], meters: list[Reading], now: datetime) -> None:
         days = partitions.days_of([r[1] for r in vehicles] + [r[1] for r in meters])

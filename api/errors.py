@@ -3,6 +3,7 @@
 import random
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -10,6 +11,7 @@ from flask import Response, g
 
 MOST_ERRORS_LISTED = 100
 PROBLEM_TYPE = "application/problem+json"
+RETRY_AFTER_S = (1, 30)  # jittered, so that a fleet turned away does not come back as one
 
 
 class Problem(Exception):
@@ -20,10 +22,24 @@ class Problem(Exception):
         self.status, self.kind, self.title, self.detail, self.retry, self.extra = status, kind, title, detail, retry, extra
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes back for one request, whoever puts it on the wire."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+def new_request_id() -> str:
+    """An id that finds one request in the log."""
+    return uuid.uuid4().hex
+
+
 def request_id() -> str:
-    """This request's id, made on first use."""
+    """This Flask request's id, made on first use."""
     if "request_id" not in g:
-        g.request_id = uuid.uuid4().hex
+        g.request_id = new_request_id()
     return str(g.request_id)
 
 
@@ -32,18 +48,33 @@ def as_json(body: object, status: int = 200, headers: Mapping[str, str] | None =
     return Response(orjson.dumps(body), status=status, headers=dict(headers or {}), mimetype=mimetype)
 
 
-def response(problem: Problem) -> Response:
-    """The problem on the wire. `Retry-After` is jittered, so that a fleet turned away does not come back as one."""
-    headers = {"Retry-After": str(random.randint(1, 30))} if problem.retry else {}  # noqa: S311 -- jitter, not a secret
+def answer(body: object, status: int, request: str, mimetype: str = "application/json", *, retry: bool = False) -> Answer:
+    """The same, for those who answer without Flask."""
+    retry_after = (("Retry-After", str(random.randint(*RETRY_AFTER_S))),) if retry else ()  # noqa: S311 -- jitter, not a secret
+    return Answer(status, (("Content-Type", mimetype), ("X-Request-Id", request), *retry_after), orjson.dumps(body))
+
+
+def problem_answer(problem: Problem, request: str) -> Answer:
+    """The problem on the wire."""
     body = {
         "type": f"urn:voltledger:problem:{problem.kind}",
         "title": problem.title,
         "status": problem.status,
         "detail": problem.detail,
-        "requestId": request_id(),
+        "requestId": request,
         **problem.extra,
     }
-    return as_json(body, problem.status, headers, PROBLEM_TYPE)
+    return answer(body, problem.status, request, PROBLEM_TYPE, retry=problem.retry)
+
+
+def as_response(made: Answer) -> Response:
+    """An answer as Flask's."""
+    return Response(made.body, status=made.status, headers=list(made.headers))
+
+
+def response(problem: Problem) -> Response:
+    """The problem as Flask's."""
+    return as_response(problem_answer(problem, request_id()))
 
 
 def unavailable(kind: str, detail: str) -> Problem:

@@ -19,7 +19,7 @@ _FEWEST_DAYS_AHEAD = 3
 def register(app: OpenAPI, services: Services) -> None:
     """/healthz, /readyz, /metrics"""
     registry = CollectorRegistry()
-    registry.register(_Ingestion(services.committer))
+    registry.register(_Ingestion(services.intake.committer))
 
     @app.get("/healthz", tags=[_TAG], summary="The process is alive")
     def get_healthz() -> Response:
@@ -28,7 +28,7 @@ def register(app: OpenAPI, services: Services) -> None:
     @app.get("/readyz", tags=[_TAG], summary="Traffic is welcome")
     def get_readyz() -> Response:
         try:
-            services.committer.refuse_early()
+            services.intake.committer.refuse_early()
         except NotStored as refusal:
             raise Problem(503, refusal.kind, "Not Ready", str(refusal), retry=True) from None
         with services.connection() as conn:

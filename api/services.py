@@ -8,31 +8,18 @@ from datetime import datetime
 import psycopg
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from api.committer import Committer
 from api.errors import unavailable
+from api.intake import Intake
 from charging.verdict import Thresholds
 from db.engine import Conn
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """What one request may bring: sizes in bytes and readings, times in seconds."""
-
-    body_bytes: int
-    inflated_bytes: int
-    batch_readings: int
-    clock_ahead_s: int
-    oldest_reading_days: int | None
-    commit_wait_s: float
-
-
-@dataclass(frozen=True, slots=True)
 class Services:
-    """`pool` is for reading; writing goes through the committer, but for the rare change of a description or a mapping."""
+    """`pool` is for reading; readings go through the intake, and the rare change of a description or a mapping here."""
 
     pool: "ConnectionPool[Conn]"
-    committer: Committer
-    limits: Limits
+    intake: Intake
     thresholds: Thresholds
     now: Callable[[], datetime]
 

@@ -183,7 +183,7 @@ def gunicorn_argv(settings: config.Settings, listener: socket.socket, database: 
     """The web server's command. What it does not say, `dashboard.app` reads from the same settings as we do."""
     options = {
         "--bind": f"fd://{listener.fileno()}",
-        "--worker-class": "gthread",
+        "--worker-class": "api.worker.TelemetryWorker",
         "--workers": str(settings.web_processes),
         "--threads": str(settings.web_threads),
         "--worker-connections": str(CONNECTIONS),

@@ -10,7 +10,7 @@ from flask import Response, request
 import config
 from api import app as api_app
 from api.committer import Committer
-from api.services import Limits
+from api.intake import Intake, Limits
 from api.services import Services as ApiServices
 from charging.verdict import Thresholds
 from dashboard import housekeeping, shell
@@ -34,12 +34,20 @@ def create_dash(settings: config.Settings | None = None) -> Dash:
         raise SystemExit("DATABASE_URL is not set: start with `python -m dashboard`, which brings its own PostgreSQL")
     thresholds = Thresholds(settings.thresholds, settings.plain_low, settings.plain_critical)
     reading = pool(settings.database_url, settings.read_connections, "read", settings.statement_timeout_s)
-    writing = pool(settings.database_url, settings.committer_threads, "write", settings.statement_timeout_s)
+    writing = pool(settings.database_url, settings.committer_threads, "write", settings.statement_timeout_s, check=False)
     admin = pool(settings.database_url, 1, "admin", 60.0)
     committer = Committer(
-        writing, settings.committer_threads, settings.queue_readings, settings.commit_readings, settings.new_old_days_per_hour
+        writing,
+        settings.committer_threads,
+        settings.queue_readings,
+        settings.commit_readings,
+        settings.new_old_days_per_hour,
+        _now,
+        settings.queue_requests,
+        settings.gather_ms / 1000,
     )
-    server = api_app.create(ApiServices(reading, committer, _limits(settings), thresholds, _now))
+    intake = Intake(committer, _limits(settings), _now)
+    server = api_app.create(ApiServices(reading, intake, thresholds, _now))
     money = Money(settings.tariff_per_kwh, settings.currency, settings.grid_co2_kg_per_kwh)
     picture = FleetPicture(reading, settings.tick_s, settings.silent_after_s, money, thresholds, _now)
     dash = _dash(server, Services(settings, reading, picture, thresholds, _now))

@@ -16,7 +16,8 @@ from psycopg import sql
 import config
 from api import app as api_app
 from api.committer import Committer
-from api.services import Limits, Services
+from api.intake import Intake, Limits
+from api.services import Services
 from charging.verdict import Thresholds
 from db import partitions
 from db.engine import pool
@@ -42,7 +43,7 @@ def api(database_url: str, now: datetime = NOW, limits: dict[str, Any] | None = 
         chosen.oldest_reading_days,
         chosen.commit_wait_s,
     )
-    app = api_app.create(Services(reading, committer, replace(allowed, **(limits or {})), Thresholds(), lambda: now))
+    app = api_app.create(Services(reading, Intake(committer, replace(allowed, **(limits or {})), lambda: now), Thresholds(), lambda: now))
     try:
         yield app.test_client()
     finally:

@@ -135,9 +135,9 @@ def free_port() -> int:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A project folder: the real platform around a stub application."""
-    for name in ("db/__init__.py", "db/embedded.py", "db/pgbinaries.py", "db/tether.py", "dashboard/__init__.py"):
-        _copy(name, tmp_path)
-    for name in ("dashboard/__main__.py", "dashboard/children.py", "simulator/__init__.py", "config.py"):
+    for room in ("api", "charging", "db"):  # the worker class brings the intake along
+        shutil.copytree(PROJECT / room, tmp_path / room)
+    for name in ("dashboard/__init__.py", "dashboard/__main__.py", "dashboard/children.py", "simulator/__init__.py", "config.py"):
         _copy(name, tmp_path)
     for name, text in STUBS.items():
         (tmp_path / name).write_text(text)

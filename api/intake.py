@@ -1,0 +1,191 @@
+"""What devices post, from the bytes of a request to its receipt. Every way in (event loop, WSGI, Flask) is this one."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from api.body import Head, json_value, refuse_by_head
+from api.committer import Committer, Finished, NotStored, Submission
+from api.errors import Answer, Problem, answer, faults, new_request_id, problem_answer, unavailable
+from api.schemas import METER_WIRE, VEHICLE_WIRE, Clock, Fault, Wire, readings
+from db.ingest import Outcome, Reading
+
+INTAKE = "voltledger-intake"  # under this name a Flask application keeps its intake, and our gunicorn worker finds it
+ROUTES = {"/v1/telemetry/vehicle": VEHICLE_WIRE, "/v1/telemetry/meter": METER_WIRE, "/v1/telemetry/batch": None}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one request may bring: sizes in bytes and readings, times in seconds."""
+
+    body_bytes: int
+    inflated_bytes: int
+    batch_readings: int
+    clock_ahead_s: int
+    oldest_reading_days: int | None
+    commit_wait_s: float
+
+
+@dataclass(slots=True)
+class Plan:
+    """A request after validation: its rows with the index of each in the request, and what is wrong with the others."""
+
+    request_id: str
+    vehicles: list[Reading]
+    meters: list[Reading]
+    indexes: list[int]
+    bad: list[Fault]
+    received: int
+    pointers: Callable[[int], str]
+
+
+class Intake:
+    """Validates, hands over to the committer and words the receipt. `now` is the server's clock."""
+
+    def __init__(self, committer: Committer, limits: Limits, now: Callable[[], datetime]) -> None:
+        self.committer, self.limits, self._now = committer, limits, now
+
+    def take(self, route: str, head: Head, read: Callable[[int], bytes]) -> Answer:
+        """The answer, after the commit; the caller's thread waits for it. `read(n)` gives at most n bytes of the body."""
+        request = new_request_id()
+        try:
+            self.refuse_early()
+            refuse_by_head(head, self.limits.body_bytes)
+            plan = self._plan(route, head, read(self.limits.body_bytes + 1), request)
+            return self._receipt(plan, self._commit(plan))
+        except Problem as problem:
+            return problem_answer(problem, request)
+
+    def begin(self, route: str, head: Head, raw: bytes, finished: Finished) -> "Answer | tuple[Plan, Submission]":
+        """The answer where it is known at once; else `finished` is called by a committing thread, and `finish` gives the answer then."""
+        request = new_request_id()
+        try:
+            refuse_by_head(head, self.limits.body_bytes)
+            plan = self._plan(route, head, raw, request)
+            if not plan.vehicles and not plan.meters:
+                return self._receipt(plan, [])
+            return plan, self.committer.enqueue(plan.vehicles, plan.meters, finished)
+        except NotStored as refusal:
+            return problem_answer(unavailable(refusal.kind, str(refusal)), request)
+        except Problem as problem:
+            return problem_answer(problem, request)
+
+    def finish(self, plan: Plan, submission: Submission) -> Answer:
+        """The answer to what `begin` began, once it is finished."""
+        try:
+            if submission.failure:
+                raise unavailable(submission.failure.kind, str(submission.failure))
+            return self._receipt(plan, submission.outcomes)
+        except Problem as problem:
+            return problem_answer(problem, plan.request_id)
+
+    def timed_out(self, plan: Plan) -> Answer:
+        """The answer to what `begin` began where the commit takes too long."""
+        refusal = self.committer.late(self.limits.commit_wait_s)
+        return problem_answer(unavailable(refusal.kind, str(refusal)), plan.request_id)
+
+    def refuse_early(self) -> None:
+        """Raise Problem 503 where a body would be read and parsed for nothing."""
+        try:
+            self.committer.refuse_early()
+        except NotStored as refusal:
+            raise unavailable(refusal.kind, str(refusal)) from None
+
+    def refusal(self) -> Answer | None:
+        """The 503 that `refuse_early` raises, if it does."""
+        try:
+            self.refuse_early()
+        except Problem as problem:
+            return problem_answer(problem, new_request_id())
+        return None
+
+    def _plan(self, route: str, head: Head, raw: bytes, request: str) -> Plan:
+        body = json_value(head, raw, self.limits.body_bytes, self.limits.inflated_bytes)
+        clock = Clock.at(self._now(), self.limits.clock_ahead_s, self.limits.oldest_reading_days)
+        wire = ROUTES[route]
+        return self._side(wire, body, clock, request) if wire else self._batch(body, clock, request)
+
+    def _side(self, wire: Wire, body: Any, clock: Clock, request: str) -> Plan:
+        if isinstance(body, dict):
+            items, pointer = [body], ""
+        elif isinstance(body, list):
+            items, pointer = body, "/{}"
+        else:
+            raise Problem(400, "not_a_reading", "Bad Request", "the body is one reading (a JSON object) or an array of readings")
+        self._refuse_giant(len(items))
+        rows, indexes, bad = readings(wire, items, clock, pointer, 0)
+        vehicles, meters = (rows, []) if wire is VEHICLE_WIRE else ([], rows)
+        return Plan(request, vehicles, meters, indexes, bad, len(items), pointer.format)
+
+    def _batch(self, body: Any, clock: Clock, request: str) -> Plan:
+        if not isinstance(body, dict):
+            raise Problem(400, "not_a_batch", "Bad Request", 'the body is an object {"vehicles": [...], "meters": [...]}')
+        vehicles, meters = body.get("vehicles", []), body.get("meters", [])
+        _refuse_misshapen(body, vehicles, meters)
+        self._refuse_giant(len(vehicles) + len(meters))
+
+        def pointers(index: int) -> str:
+            return f"/vehicles/{index}" if index < len(vehicles) else f"/meters/{index - len(vehicles)}"
+
+        vehicle_rows, vehicle_indexes, vehicle_faults = readings(VEHICLE_WIRE, vehicles, clock, "/vehicles/{}", 0)
+        meter_rows, meter_indexes, meter_faults = readings(METER_WIRE, meters, clock, "/meters/{}", len(vehicles))
+        indexes, bad = vehicle_indexes + meter_indexes, vehicle_faults + meter_faults
+        return Plan(request, vehicle_rows, meter_rows, indexes, bad, len(vehicles) + len(meters), pointers)
+
+    def _refuse_giant(self, count: int) -> None:
+        most = self.limits.batch_readings
+        if count > most:
+            raise Problem(413, "batch_too_large", "Content Too Large", f"{count} readings in one request; {most} is the limit")
+
+    def _commit(self, plan: Plan) -> list[Outcome]:
+        if not plan.vehicles and not plan.meters:
+            return []
+        try:
+            return self.committer.submit(plan.vehicles, plan.meters, self.limits.commit_wait_s)
+        except NotStored as refusal:
+            raise unavailable(refusal.kind, str(refusal)) from None
+
+    def _receipt(self, plan: Plan, outcomes: list[Outcome]) -> Answer:
+        accepted, duplicates = outcomes.count(Outcome.ACCEPTED), outcomes.count(Outcome.DUPLICATE)
+        rejected = plan.received - accepted - duplicates
+        errors = _errors(plan, outcomes) if rejected else []
+        counts: dict[str, Any] = {"received": plan.received, "accepted": accepted, "duplicates": duplicates, "rejected": rejected}
+        if errors:
+            self.committer.counts.update(f"rejected:{fault['code']}" for fault in errors)
+        if rejected and rejected == plan.received:
+            detail = "the reading was not stored" if rejected == 1 else "none of the readings was stored"
+            raise Problem(422, "invalid_readings", "Unprocessable Content", detail, **counts, **faults(errors))
+        status = 207 if errors else 201 if accepted else 200
+        return answer({"requestId": plan.request_id, **counts, **faults(errors)}, status, plan.request_id)
+
+
+def _errors(plan: Plan, outcomes: list[Outcome]) -> list[Fault]:
+    conflicts = [
+        _conflict(index, plan.pointers) for index, outcome in zip(plan.indexes, outcomes, strict=True) if outcome is Outcome.CONFLICT
+    ]
+    return sorted(plan.bad + conflicts, key=lambda fault: int(str(fault["index"])))
+
+
+def _conflict(index: int, pointers: Callable[[int], str]) -> Fault:
+    return {
+        "index": index,
+        "pointer": pointers(index),
+        "code": "conflict",
+        "detail": "a reading of this device at this instant is stored with other values; the first one stays",
+    }
+
+
+def _refuse_misshapen(body: dict[str, Any], vehicles: Any, meters: Any) -> None:
+    errors: list[Fault] = []
+    if "vehicles" not in body and "meters" not in body:
+        errors.append(
+            {"index": 0, "pointer": "/vehicles", "code": "missing_field", "detail": "vehicles or meters is missing; an empty array is fine"}
+        )
+    for name, value in (("vehicles", vehicles), ("meters", meters)):
+        if not isinstance(value, list):
+            errors.append({"index": 0, "pointer": f"/{name}", "code": "wrong_type", "detail": f"{name} is an array of readings"})
+    if errors:
+        raise Problem(
+            422, "invalid_readings", "Unprocessable Content", "the batch has not the shape of one; nothing is stored", **faults(errors)
+        )
