@@ -4,8 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -14,17 +13,10 @@ import pytest
 from db import ingest, mending, partitions, rollups
 from db.ingest import Reading
 from db.sides import METER, SIDES, VEHICLE, Side
+from tests.keeping_support import MIDNIGHT as START
+from tests.keeping_support import reading, writing
 
-START = datetime(2026, 2, 4, tzinfo=UTC)
 BEFORE, AFTER = START - timedelta(hours=1), START + timedelta(hours=2)
-MINUTE_US = 60_000_000
-
-
-def reading(side: Side, device_id: str, minute: int, milliwh: int = 168_000) -> Reading:
-    """A reading so many minutes after midnight."""
-    at = int(START.timestamp()) * 1_000_000 + minute * MINUTE_US
-    measures = (4_000, 2_100) if side is VEHICLE else (23_000,)
-    return (device_id, at, milliwh, *measures, None, None)
 
 
 def fill(conn: Any, devices: int = 5, minutes: int = 70) -> None:
@@ -99,36 +91,6 @@ def test_mending_in_many_steps_is_mending(db: Any, monkeypatch: pytest.MonkeyPat
     db.commit()
     assert mending.rebuild(db, VEHICLE, BEFORE, AFTER, lambda: START) == len(right)
     assert rows(db, VEHICLE) == right
-
-
-def _write(url: str, writer: int, stop: threading.Event) -> list[float]:
-    """Store readings of many devices until stopped; how long each commit took, in seconds."""
-    waits: list[float] = []
-    with psycopg.connect(url) as conn:
-        conn.execute("SET statement_timeout = '5s'")
-        conn.commit()
-        while not stop.is_set():
-            began, n = time.monotonic(), len(waits)
-            for side in SIDES:
-                some = [reading(side, f"dev-{d}", -20 + (n * 7 + d) % 140, 1000 * (n % 90)) for d in range(writer, 40)]
-                ingest.store(conn, side, [(r[0], r[1] + n % 59 * 1_000_000 + writer, *r[2:]) for r in some], START)
-            conn.commit()
-            waits.append(time.monotonic() - began)
-    return waits
-
-
-@contextmanager
-def writing(url: str, writers: int = 1) -> Iterator[list[float]]:
-    """Writers in threads of their own meanwhile; afterwards their waits, or the error that one of them met."""
-    stop, waits = threading.Event(), list[float]()
-    with ThreadPoolExecutor(writers) as threads:
-        running = [threads.submit(_write, url, n, stop) for n in range(writers)]
-        try:
-            yield waits
-        finally:
-            stop.set()
-    for one in running:
-        waits += one.result()
 
 
 def test_writers_and_a_rebuild_of_the_same_quarters_lose_and_double_nothing(
