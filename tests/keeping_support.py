@@ -17,11 +17,13 @@ MIDNIGHT = datetime(2026, 2, 4, tzinfo=UTC)
 MINUTE_US = 60_000_000
 
 
-def reading(side: Side, device_id: str, minute: float, milliwh: int = 168_000) -> Reading:
+def reading(
+    side: Side, device_id: str, minute: float, milliwh: int = 168_000, position: tuple[int | None, int | None] = (None, None)
+) -> Reading:
     """A reading so many minutes after midnight."""
     at = int(MIDNIGHT.timestamp()) * 1_000_000 + round(minute * MINUTE_US)
     measures = (4_000, 2_100) if side is VEHICLE else (23_000,)
-    return (device_id, at, milliwh, *measures, None, None)
+    return (device_id, at, milliwh, *measures, *position)
 
 
 def many_devices(side: Side, writer: int, n: int) -> list[Reading]:

@@ -21,8 +21,7 @@ END = START + timedelta(hours=2)
 
 def reading(side: Side, device_id: str, minute: int, placed: bool = False) -> Reading:
     """A reading so many minutes after midnight, with a position if asked."""
-    plain = keeping_support.reading(side, device_id, minute)
-    return (*plain[:-2], 525_000_000 + minute, 134_000_000) if placed else plain
+    return keeping_support.reading(side, device_id, minute, position=(525_000_000 + minute, 134_000_000) if placed else (None, None))
 
 
 @pytest.fixture
