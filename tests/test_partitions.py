@@ -272,7 +272,7 @@ def test_a_late_reading_for_a_dropped_day_is_told_why(db: Any, database_url: str
 
 def test_p8_a_drop_waits_for_readers_and_nobody_waits_for_the_drop(db: Any, database_url: str) -> None:
     old_days(db, 0, 1, 2)
-    with psycopg.connect(database_url) as reader, ThreadPoolExecutor(1) as threads:
+    with ThreadPoolExecutor(1) as threads, psycopg.connect(database_url) as reader:
         reader.execute("SELECT count(*) FROM vehicle_history")
 
         def live(side: Side, writer: int, n: int) -> list[Reading]:
@@ -293,7 +293,7 @@ def test_p8_a_drop_waits_for_readers_and_nobody_waits_for_the_drop(db: Any, data
 
 def test_an_interrupted_drop_is_finished_by_the_next(db: Any, database_url: str) -> None:
     old_days(db, 0, 1)
-    with psycopg.connect(database_url) as reader, ThreadPoolExecutor(1) as threads:
+    with ThreadPoolExecutor(1) as threads, psycopg.connect(database_url) as reader:
         reader.execute("SELECT count(*) FROM vehicle_history")
         dropping = threads.submit(dropped, database_url, TODAY + timedelta(days=1))
         ends = time.monotonic() + 10

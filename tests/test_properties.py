@@ -233,6 +233,29 @@ def test_p4_a_rebuild_meanwhile_changes_nothing(db: Any, database_url: str) -> N
     assert deadlocks(database_url) == 0
 
 
+def test_large_batches_of_the_same_readings_in_other_orders_never_deadlock(db: Any, database_url: str) -> None:
+    """New keys for all writers at once in each round: who sorts nothing waits in a circle within a few rounds."""
+    rounds, ready = 12, threading.Barrier(WRITERS)
+
+    def write(writer: int) -> int:
+        accepted, chance = 0, random.Random(writer)
+        with psycopg.connect(database_url) as conn:
+            for n in range(rounds):
+                batch: list[Reading] = [
+                    (f"van-{d}", _US + (n * 4 + m) * MINUTE_US, 5, None, None, None, None) for d in range(250) for m in range(4)
+                ]
+                chance.shuffle(batch)
+                ready.wait(20)
+                accepted += ingest.store(conn, VEHICLE, batch, MIDNIGHT).count(Outcome.ACCEPTED)
+                conn.commit()
+        return accepted
+
+    with ThreadPoolExecutor(WRITERS) as threads:
+        assert sum(threads.map(write, range(WRITERS))) == rounds * 1000
+    assert deadlocks(database_url) == 0
+    assert list(verify.differences(db, *SPAN)) == []
+
+
 def test_p3_the_same_reading_a_hundred_times_is_one_row(db: Any) -> None:
     reading: Reading = ("van-1", INSTANTS[0], 168_000, 8_000, None, None, None)
     for times in (1, 2, 100):
