@@ -46,7 +46,7 @@ def _run(pool: "ConnectionPool[Conn]", now: Callable[[], datetime], stop: thread
         try:
             with pool.connection() as conn:
                 once(conn, now())
-        except (psycopg.Error, PoolTimeout) as error:
+        except (psycopg.Error, PoolTimeout, partitions.DayClosed) as error:  # closed: our clock went far back
             log.warning("housekeeping_failed", error=type(error).__name__)
         if stop.wait(_EVERY_S):
             return
