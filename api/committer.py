@@ -15,7 +15,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout, TooManyRequests
 from db import partitions
 from db.engine import Conn
 from db.ingest import Outcome, Reading, store
-from db.sides import METER, VEHICLE
+from db.sides import METER, VEHICLE, Side
 
 log = structlog.get_logger()
 
@@ -211,10 +211,10 @@ class Committer:
         vehicles = [reading for submission in batch for reading in submission.vehicles]
         meters = [reading for submission in batch for reading in submission.meters]
         now = self._now()
-        self._ensure_days(vehicles, meters, now)
+        kept_from_us = self._ensure_days(vehicles, meters, now)
         with self._pool.connection() as conn:
-            of_vehicles = store(conn, VEHICLE, vehicles, now)
-            of_meters = store(conn, METER, meters, now)
+            of_vehicles = _store_kept(conn, VEHICLE, vehicles, now, kept_from_us)
+            of_meters = _store_kept(conn, METER, meters, now, kept_from_us)
         self._count(of_vehicles)
         self._count(of_meters)
         left, right = iter(of_vehicles), iter(of_meters)
@@ -227,16 +227,29 @@ class Committer:
             if found := outcomes.count(outcome):
                 self.counts[outcome.name] += found
 
-    def _ensure_days(self, vehicles: list[Reading], meters: list[Reading], now: datetime) -> None:
-        days = partitions.days_of([r[1] for r in vehicles] + [r[1] for r in meters])
-        if days <= self._days:
-            return
+    def _ensure_days(self, vehicles: list[Reading], meters: list[Reading], now: datetime) -> int | None:
+        """Make what is missing of the readings' days; the first instant that is kept, where some of them lie before it."""
+        instants = [r[1] for r in vehicles] + [r[1] for r in meters]
+        if partitions.days_of(instants) <= self._days:
+            return None
         with self._pool.connection() as conn:
             self._days = partitions.existing(conn)
+            first_kept = partitions.begins(conn)
+            kept_from_us = partitions.midnight_us(first_kept) if first_kept else None
+            days = partitions.days_of([at for at in instants if kept_from_us is None or at >= kept_from_us])
             if not days <= self._days:
-                partitions.ensure(conn, days, now, self._old_days_per_hour)
-                conn.commit()
+                while partitions.ensure(conn, days, now, self._old_days_per_hour):
+                    conn.commit()
                 self._days |= days
+        return kept_from_us
+
+
+def _store_kept(conn: Conn, side: Side, readings: list[Reading], now: datetime, kept_from_us: int | None) -> list[Outcome]:
+    """Store readings; those of days that a person dropped are not taken."""
+    if kept_from_us is None:
+        return store(conn, side, readings, now)
+    kept = iter(store(conn, side, [r for r in readings if r[1] >= kept_from_us], now))
+    return [next(kept) if r[1] >= kept_from_us else Outcome.CLOSED for r in readings]
 
 
 def _transient(error: psycopg.Error) -> bool:

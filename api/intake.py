@@ -161,19 +161,24 @@ class Intake:
 
 
 def _errors(plan: Plan, outcomes: list[Outcome]) -> list[Fault]:
-    conflicts = [
-        _conflict(index, plan.pointers) for index, outcome in zip(plan.indexes, outcomes, strict=True) if outcome is Outcome.CONFLICT
+    refused = [
+        {"index": index, "pointer": plan.pointers(index), **_REFUSED[outcome]}
+        for index, outcome in zip(plan.indexes, outcomes, strict=True)
+        if outcome in _REFUSED
     ]
-    return sorted(plan.bad + conflicts, key=lambda fault: int(str(fault["index"])))
+    return sorted(plan.bad + refused, key=lambda fault: int(str(fault["index"])))
 
 
-def _conflict(index: int, pointers: Callable[[int], str]) -> Fault:
-    return {
-        "index": index,
-        "pointer": pointers(index),
+_REFUSED: dict[Outcome, Fault] = {
+    Outcome.CONFLICT: {
         "code": "conflict",
         "detail": "a reading of this device at this instant is stored with other values; the first one stays",
-    }
+    },
+    Outcome.CLOSED: {
+        "code": "timestamp_out_of_range",
+        "detail": "the readings of this day were dropped by a person: it takes no more",
+    },
+}
 
 
 def _refuse_misshapen(body: dict[str, Any], vehicles: Any, meters: Any) -> None:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 import psycopg
 import structlog
@@ -10,7 +11,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from db import partitions, rollups
 from db.engine import Conn
-from db.sides import SIDES
+from db.sides import SIDES, Side
 
 log = structlog.get_logger()
 _EVERY_S = 60.0
@@ -25,14 +26,19 @@ def start(pool: "ConnectionPool[Conn]", now: Callable[[], datetime]) -> threadin
 
 
 def once(conn: Conn, now: datetime) -> bool:
-    """One round in the caller's transaction; False where another process is at it."""
-    row = conn.execute("SELECT pg_try_advisory_xact_lock(%s)", (_HOUSEKEEPING_LOCK,)).fetchone()
-    if not row or not row[0]:
-        return False
-    partitions.ensure_ahead(conn, now)
-    for side in SIDES:
-        rollups.learn_rhythms(conn, side, now)
+    """One round; False where another process is at it. Commits after each duty, so that none holds locks while another works."""
+    duties: tuple[Callable[[Conn, datetime], object], ...] = (partitions.ensure_ahead, *(partial(_learn, side) for side in SIDES))
+    for duty in duties:
+        with conn.transaction():
+            row = conn.execute("SELECT pg_try_advisory_xact_lock(%s)", (_HOUSEKEEPING_LOCK,)).fetchone()
+            if not row or not row[0]:
+                return False
+            duty(conn, now)
     return True
+
+
+def _learn(side: Side, conn: Conn, now: datetime) -> None:
+    rollups.learn_rhythms(conn, side, now)
 
 
 def _run(pool: "ConnectionPool[Conn]", now: Callable[[], datetime], stop: threading.Event) -> None:
@@ -40,7 +46,7 @@ def _run(pool: "ConnectionPool[Conn]", now: Callable[[], datetime], stop: thread
         try:
             with pool.connection() as conn:
                 once(conn, now())
-        except (psycopg.Error, PoolTimeout) as error:
+        except (psycopg.Error, PoolTimeout, partitions.DayClosed) as error:  # closed: our clock went far back
             log.warning("housekeeping_failed", error=type(error).__name__)
         if stop.wait(_EVERY_S):
             return

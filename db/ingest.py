@@ -23,6 +23,7 @@ class Outcome(IntEnum):
     ACCEPTED = 0
     DUPLICATE = 1
     CONFLICT = 2
+    CLOSED = 3  # of a day whose readings a person dropped; given by those who look after days, never by `store`
 
 
 def store(conn: Conn, side: Side, readings: Sequence[Reading], received_at: datetime) -> list[Outcome]:
