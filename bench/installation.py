@@ -48,10 +48,6 @@ class Installation:
         """gunicorn and its web processes."""
         return [process for process in processes.tree(self.pid)[1:] if process.name != "postgres"]
 
-    def web_rss_bytes(self) -> int:
-        """Memory of the web processes now, shared pages counted in each."""
-        return sum(process.rss_bytes for process in self.web())
-
     def cpu(self) -> Cpu:
         """CPU seconds so far. PostgreSQL's are 0 when it runs on another machine."""
         postgres = processes.tree(self.postmaster)[:1] if self.postmaster else []

@@ -20,7 +20,6 @@ class Process:
     name: str
     cpu_s: float
     reaped_cpu_s: float
-    rss_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +54,34 @@ def tree(root: int) -> list[Process]:
     return found
 
 
+def rss_bytes(pids: Iterable[int]) -> int:
+    """Memory of these processes now, pages they share counted in each; cheap enough to be asked often."""
+    return sum(_rss_bytes(pid) for pid in pids)
+
+
+def _rss_bytes(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
+    except OSError:  # it ended
+        return 0
+
+
+class PeakMemory:
+    """The most memory that some processes had since this was made, as far as somebody looked."""
+
+    def __init__(self, pids: Iterable[int]) -> None:
+        self._pids = list(pids)
+        self._before = self._most = rss_bytes(self._pids)
+
+    def look(self) -> None:
+        self._most = max(self._most, rss_bytes(self._pids))
+
+    @property
+    def more_mb(self) -> float:
+        """Megabytes above what they had at the beginning."""
+        return (self._most - self._before) / 1e6
+
+
 def cpu_s(processes: Iterable[Process], *, reaped: bool = False) -> float:
     """CPU seconds of these processes; `reaped` adds that of their ended children, for a server that starts a process a client."""
     return sum(process.cpu_s + (process.reaped_cpu_s if reaped else 0) for process in processes)
@@ -76,4 +103,4 @@ def _parse(line: str) -> Process:
     pid, _, name = begin.partition(" (")
     field = rest.split()
     own, reaped = int(field[11]) + int(field[12]), int(field[13]) + int(field[14])
-    return Process(int(pid), int(field[1]), name, own / _TICKS_PER_S, reaped / _TICKS_PER_S, int(field[21]) * _PAGE_BYTES)
+    return Process(int(pid), int(field[1]), name, own / _TICKS_PER_S, reaped / _TICKS_PER_S)

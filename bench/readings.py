@@ -81,17 +81,17 @@ def _energy(device: int, minute: int, most_milliwh: int) -> int:
 def body(readings: Batch) -> bytes:
     """The JSON of POST /v1/telemetry/batch."""
     vehicles = ",".join(
-        f'{{"vehicleId":"{key}","soc":{soc / 100},"kwhDeliveredDc":{energy / 1e6:.6f},"batteryTemp":{celsius / 100},"timestamp":"{_rfc3339(minute)}"}}'
+        f'{{"vehicleId":"{key}","soc":{soc / 100},"kwhDeliveredDc":{energy / 1e6:.6f},"batteryTemp":{celsius / 100},"timestamp":"{rfc3339(minute)}"}}'
         for key, minute, energy, (soc, celsius) in readings.vehicles
     )
     meters = ",".join(
-        f'{{"meterId":"{key}","kwhConsumedAc":{energy / 1e6:.6f},"voltage":{volt / 100},"timestamp":"{_rfc3339(minute)}"}}'
+        f'{{"meterId":"{key}","kwhConsumedAc":{energy / 1e6:.6f},"voltage":{volt / 100},"timestamp":"{rfc3339(minute)}"}}'
         for key, minute, energy, (volt,) in readings.meters
     )
     return f'{{"vehicles":[{vehicles}],"meters":[{meters}]}}'.encode()
 
 
-def _rfc3339(minute: int) -> str:
+def rfc3339(minute: int) -> str:
     return datetime.fromtimestamp(minute * 60, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
