@@ -29,6 +29,10 @@ class BenchError(Exception):
     """A figure that would not be honest, or that could not be measured; the message says why."""
 
 
+class Missing(BenchError):
+    """Something that has to be there before this can be measured; the message says what and how to get it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Installation:
     """`address` is http://…, `database_url` that of its database, `host` and `port` where it listens."""

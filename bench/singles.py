@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psycopg
 
-from bench.installation import BenchError, Installation
+from bench.installation import BenchError, Installation, Missing
 from bench.peers import NAIVE, NOT_GIVEN, SINGLES, Peers
 from bench.processes import Cpu
 from bench.readings import first_minute
@@ -47,9 +47,9 @@ def available() -> bool:
 
 
 def lines(target: Installation, peers: Peers | None, seconds: int = 8, rounds: int = 3, names: Sequence[str] = SINGLES) -> list[Line]:
-    """A line for each peer, all with our figure of the same run. Raises BenchError where acknowledged and stored readings differ."""
+    """A line for each peer, all with our figure of the same run. Raises Missing without wrk, BenchError where acknowledged and stored readings differ."""
     if not available():
-        raise BenchError(NO_WRK)
+        raise Missing(NO_WRK)
     names = [name for name in names if peers and peers.can(name)]
     ours: list[Turn] = []
     theirs: dict[str, list[Turn]] = {name: [] for name in names}
