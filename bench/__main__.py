@@ -4,8 +4,10 @@ import argparse
 import importlib
 import os
 import re
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
@@ -20,10 +22,20 @@ DOCUMENT = PROJECT / "docs" / "benchmarks.md"
 Section = tuple[list[Line], str]  # and the version of the PostgreSQL that was measured
 
 
-def _on_a_fresh_installation(measure: Callable[[Installation, bool], list[Line]]) -> Callable[[bool], Section]:
-    def run(quick: bool) -> Section:
-        with installation() as target:
-            return measure(target, quick), _version(target.database_url)
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """`quick` means rough; `settings` are the product's, where they are not to be the defaults."""
+
+    quick: bool
+    settings: dict[str, str]
+
+
+def _fresh(measure: Callable[[Installation, bool], list[Line]]) -> Callable[[Asked], Section]:
+    """The measurement on an installation of its own."""
+
+    def run(asked: Asked) -> Section:
+        with installation(asked.settings) as target:
+            return measure(target, asked.quick), _version(target.database_url)
 
     return run
 
@@ -48,10 +60,10 @@ def _mixed(target: Installation, quick: bool) -> list[Line]:
     return mixed.lines(target, peers.find(), 2.0, 1, 100) if quick else mixed.lines(target, peers.find())
 
 
-def _way_out(_quick: bool) -> Section:
+def _way_out(_asked: Asked) -> Section:
     """On the data set, wherever it was loaded: it takes too long to make for this alone."""
     try:
-        figures: dict[str, float] = importlib.import_module("bench.way_out").figures(url := _data_set())
+        figures: Mapping[str, float] = importlib.import_module("bench.way_out").figures(url := _data_set())
     except ModuleNotFoundError:
         raise Missing("bench/way_out.py is not there") from None
     return [Line(name, Spread((value,)), "") for name, value in figures.items()], _version(url)
@@ -64,36 +76,39 @@ def _data_set() -> str:
     return url
 
 
-MEASUREMENTS: dict[str, Callable[[bool], Section]] = {
-    "singles": _on_a_fresh_installation(_singles),
-    "batches": _on_a_fresh_installation(_batches),
-    "herd": _on_a_fresh_installation(_herd),
-    "overload": _on_a_fresh_installation(_overload),
-    "mixed": _on_a_fresh_installation(_mixed),
+MEASUREMENTS: dict[str, Callable[[Asked], Section]] = {
+    "singles": _fresh(_singles),
+    "batches": _fresh(_batches),
+    "herd": _fresh(_herd),
+    "overload": _fresh(_overload),
+    "mixed": _fresh(_mixed),
     "way_out": _way_out,
 }
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The exit code."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="name", help=f"what to measure: {', '.join(MEASUREMENTS)}")
     parser.add_argument("--quick", action="store_true", help="short rounds and small numbers: rough figures in two minutes")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="another setting, as VOLTLEDGER_WEB_PROCESSES=2")
     parser.add_argument("--write", action="store_true", help=f"keep each table in {DOCUMENT.relative_to(PROJECT)}")
-    asked = parser.parse_args(arguments)
-    if unknown := set(asked.names) - set(MEASUREMENTS):
+    given = parser.parse_args(arguments)
+    if unknown := set(given.names) - set(MEASUREMENTS):
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
-    if asked.quick and asked.write:
-        parser.error("rough figures are not kept")
-    failed = [name for name in asked.names or MEASUREMENTS if not _measured(name, quick=asked.quick, write=asked.write)]
+    if given.write and (given.quick or given.set):
+        parser.error("only full figures of the default settings are kept")
+    asked = Asked(given.quick, dict(one.split("=", 1) for one in given.set))
+    failed = [name for name in given.names or MEASUREMENTS if not _measured(name, asked, write=given.write)]
     return 1 if failed else 0
 
 
-def _measured(name: str, *, quick: bool, write: bool) -> bool:
+def _measured(name: str, asked: Asked, *, write: bool) -> bool:
     """Measures one thing and shows it; False when that went wrong."""
-    print(f"\n## {name}\n", flush=True)
+    print(f"\n## {' '.join((name, *(f'{setting}={value}' for setting, value in asked.settings.items())))}\n", flush=True)
     try:
-        lines, postgres = MEASUREMENTS[name](quick)
+        lines, postgres = MEASUREMENTS[name](asked)
     except Missing as error:
         print(f"not measured: {error}", flush=True)
         return True

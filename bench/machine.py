@@ -49,8 +49,9 @@ def _lines(path: str) -> list[str]:
 
 
 def _commit() -> str:
-    """The commit that is checked out, with a + when files differ from it."""
-    head, changed = _git("rev-parse", "--short", "HEAD"), _git("status", "--porcelain", "--untracked-files=no")
+    """The commit that is checked out, with a + when files differ from it; the document that we write ourselves does not count."""
+    head = _git("rev-parse", "--short", "HEAD")
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs/benchmarks.md")
     return f"{head or 'unknown'}{'+' if changed else ''}"
 
 

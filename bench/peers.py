@@ -16,6 +16,7 @@ from typing import Any
 import psycopg
 
 from bench.installation import BenchError
+from db import tether
 
 NAIVE = "flask-2"  # Flask as one writes it first, on two processes: what ratios are to
 SINGLES = (NAIVE, "nest-save-2", "fastapi-cte-2", "nest-fastify-cte-2")
@@ -52,8 +53,9 @@ class Peers:
         if _listening():
             raise BenchError(f"port {PORT} is taken: peers need it")
         peer = self._known[name]
+        program, *arguments = (str(part) for part in peer["cmd"])
         process = subprocess.Popen(
-            [str(part) for part in peer["cmd"]],
+            tether.command([shutil.which(program) or program, *arguments], at_parent_death=signal.SIGTERM),
             cwd=peer["cwd"],
             env={**os.environ, **peer["env"]},
             stdout=subprocess.DEVNULL,

@@ -36,7 +36,7 @@ class Cpu:
     def per(self, count: float) -> str:
         """`web 120 + PostgreSQL 80 + driver 10 µs`, for each of `count` things."""
         parts = (("web", self.web_s), ("PostgreSQL", self.postgres_s), ("driver", self.driver_s))
-        return " + ".join(f"{name} {seconds / max(count, 1) * 1e6:.1f}" for name, seconds in parts) + " µs of CPU"
+        return " + ".join(f"{name} {seconds / max(count, 1) * 1e6:.1f}" for name, seconds in parts if seconds) + " µs of CPU"
 
 
 def driver_cpu_s() -> float:

@@ -54,6 +54,8 @@ class _Race(Generic[Work]):
             with self.sender() as send:
                 together.wait(30)
                 self._send_all(send)
+        except threading.BrokenBarrierError:
+            return  # another could not connect, and says so
         except Exception as error:  # noqa: BLE001 - handed to the caller, who waits for all of us
             self.failure = error
             together.abort()
