@@ -29,7 +29,7 @@ class Spread:
 class Line:
     """`ours` next to `theirs`, the figure of the limit or peer named in `against`.
 
-    `ratio_bar` is the least ratio ours ÷ theirs (theirs ÷ ours where `less_is_better`); `bar` the least figure of ours, or the greatest.
+    Both have a figure of each round. `ratio_bar` is the least ratio ours ÷ theirs (theirs ÷ ours where `less_is_better`); `bar` the least figure of ours, or the greatest.
     """
 
     what: str
@@ -44,11 +44,11 @@ class Line:
 
     @property
     def ratio(self) -> float | None:
-        """How many times better we are, of the medians."""
-        if self.theirs is None or not self.theirs.median or not self.ours.median:
+        """How many times better we are: the median of the rounds' ratios, each of two turns that were neighbours in time."""
+        if self.theirs is None or not all((*self.theirs.values, *self.ours.values)):
             return None
-        quotient = self.ours.median / self.theirs.median
-        return 1 / quotient if self.less_is_better else quotient
+        pairs = zip(self.ours.values, self.theirs.values, strict=True)
+        return statistics.median(theirs / ours if self.less_is_better else ours / theirs for ours, theirs in pairs)
 
     @property
     def asked(self) -> str:

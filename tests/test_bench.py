@@ -54,11 +54,15 @@ def _rows(conn: psycopg.Connection, what: str) -> set[tuple[object, ...]]:
     return {(key, f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}", *map(float, values)) for key, at, *values in rows}
 
 
-def test_a_ratio_says_how_many_times_better_we_are() -> None:
-    faster = Line("way in", Spread((300.0, 500.0, 400.0)), "readings/s", "peer", Spread((200.0,)), ratio_bar=2.5)
-    quicker = Line("way out", Spread((2.0,)), "ms", "peer", Spread((6.0,)), ratio_bar=2.5, less_is_better=True)
-    assert (faster.ratio, faster.held, quicker.ratio, quicker.held) == (2.0, False, 3.0, True)
-    assert "400 [300–500]" in markdown([faster])
+def test_a_ratio_is_the_median_of_neighbours_so_that_a_slow_minute_hits_both() -> None:
+    ours, theirs = Spread((300.0, 50.0, 500.0)), Spread((100.0, 20.0, 200.0))
+    assert Line("way in", ours, "readings/s", "peer", theirs, ratio_bar=2.6).ratio == 2.5
+    assert "300 [50–500]" in markdown([Line("way in", ours, "readings/s")])
+
+
+def test_less_time_is_a_greater_ratio() -> None:
+    line = Line("way out", Spread((2.0,)), "ms", "peer", Spread((6.0,)), ratio_bar=2.5, less_is_better=True)
+    assert (line.ratio, line.held) == (3.0, True)
 
 
 def test_a_bar_is_not_held_when_there_is_nothing_to_compare_with() -> None:
