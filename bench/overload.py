@@ -131,7 +131,8 @@ def _storm_lines(storm: Storm, peak: float, out: Outcome, seconds: float) -> lis
         f"{seconds:.0f} s; {out.refused_per_s:,.0f} refusals/s, {out.storm.resets:,} resets; good answers p50 {out.storm.good_ms(50):.0f} ms, "
         f"p99 {out.storm.good_ms(99):.0f} ms; driver {100 * out.driver_share:.0f} % of a core"
     )
-    again = f"p99 of 333 readings/s was {out.before_p99_ms:.1f} ms before and {out.after_p99_ms:.1f} ms ten seconds after"
+    looked = f"not within the {_AFTER_S:.0f} s that were looked at; " if out.normal_again_s >= _AFTER_S else ""
+    again = f"{looked}p99 of 333 readings/s was {out.before_p99_ms:.1f} ms before and {out.after_p99_ms:.1f} ms ten seconds after"
     found = [
         Line(f"{what}: goodput", Spread((out.good_per_s,)), "readings/s", "peak at 64", Spread((peak,)), GOODPUT_BAR, note=note),
         Line(f"{what}: normal again after", Spread((out.normal_again_s,)), "s", bar=NORMAL_AGAIN_S, less_is_better=True, note=again),
