@@ -77,7 +77,7 @@ class Tally:
 class Group:
     """Devices that behave alike. `sources` gives each its requests; the group is over when all have ended.
 
-    `pace_s` is the time between two requests of a device, None for "as soon as it was answered", which is also what a late one does.
+    `pace_s` is the time between two requests of a device, None for "as soon as it was answered"; beats that it slept through are left out.
     `retry_scale` shortens the server's Retry-After; 0 sends again at once. They send between `begins_s` and `ends_s` of the run.
     """
 
@@ -208,7 +208,7 @@ class Swarm:
         if wire.status(answer) == 503:
             self._later(device, now + _retry_after_s(answer) * group.retry_scale)
         else:
-            self._next(device, now if group.pace_s is None else max(now, device.due + group.pace_s))
+            self._next(device, now if group.pace_s is None else next_beat(device.due, group.pace_s, now))
 
     def _again_on_a_new_socket(self, device: _Device) -> None:
         """What was under way has an unknown outcome: the same again."""
@@ -240,6 +240,11 @@ class Swarm:
     def _watch(self, device: _Device) -> None:
         self._by_fd[device.socket.fileno()] = device
         self._poll.register(device.socket, select.EPOLLIN)
+
+
+def next_beat(due: float, pace_s: float, now: float) -> float:
+    """The device's own next instant: beats it slept through are left out, so that devices that were held up together part again."""
+    return due + pace_s * max(1, math.ceil((now - due) / pace_s))
 
 
 def _retry_after_s(answer: bytearray) -> float:

@@ -13,6 +13,7 @@ from bench import batches, herd, singles
 from bench.__main__ import DOCUMENT, MEASUREMENTS, replaced
 from bench.installation import BenchError, Installation, installation
 from bench.readings import READINGS, SHAPES, CopyFormat, batch, body
+from bench.swarm import next_beat
 from bench.table import Line, Spread, markdown
 from db import partitions
 from db.sides import SIDES
@@ -111,3 +112,10 @@ def test_a_herd_loses_nothing(target: Installation) -> None:
 def test_the_cpu_of_all_parts_is_seen(target: Installation) -> None:
     used = target.cpu()
     assert min(used.web_s, used.postgres_s, used.driver_s) > 0
+
+
+def test_devices_that_were_held_up_together_part_again() -> None:
+    """Else a load that is meant to be even would come in one burst after every stall, and the server would look slow for it."""
+    dues = [0.0, 0.1, 0.2]
+    assert [round(next_beat(due, 0.3, now=5.0), 6) for due in dues] == [5.1, 5.2, 5.0]
+    assert next_beat(4.9, 0.3, now=5.0) == pytest.approx(5.2)
