@@ -4,7 +4,7 @@ SHELL := bash
 PYTHON := .venv/bin/python
 VEHICLES ?= 200
 
-.PHONY: help run serve psql test check lint format lock clean setup setup-dev
+.PHONY: help run serve psql test check bench bench-quick lint format lock clean setup setup-dev
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,12 @@ test: setup-dev ## Everything, against real PostgreSQL and a real browser
 
 check: lint ## The fast part: lint, and the tests that are neither slow nor in a browser
 	$(PYTHON) -m pytest -m "not slow and not browser"
+
+bench: setup ## Side by side with limits and peers; keeps the table in docs/benchmarks.md
+	$(PYTHON) -m bench --write
+
+bench-quick: setup ## The same in short rounds: rough figures, nothing kept
+	$(PYTHON) -m bench --quick
 
 lint: setup-dev ## ruff (format and rules), mypy strict, import contracts
 	$(PYTHON) -m ruff format --check --quiet
