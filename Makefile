@@ -4,7 +4,7 @@ SHELL := bash
 PYTHON := .venv/bin/python
 VEHICLES ?= 200
 
-.PHONY: help run serve psql test check bench bench-quick lint format lock clean setup setup-dev
+.PHONY: help run serve psql test check bench bench-quick dataset lint format lock clean setup setup-dev
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,11 @@ bench: setup ## Side by side with limits and peers; keeps the table in docs/benc
 
 bench-quick: setup ## The same in short rounds: rough figures, nothing kept
 	$(PYTHON) -m bench --quick
+
+# `run` has a default of its own for VEHICLES; a given value counts for both.
+dataset: setup ## Make and load a day of 10,000 vehicles and meters into .data-bench (VEHICLES HOURS BACKGROUND=30 DATABASE_URL)
+	@exec $(PYTHON) -m bench.dataset --vehicles $(if $(filter file,$(origin VEHICLES)),10000,$(VEHICLES)) $(if $(HOURS),--hours $(HOURS)) \
+	  $(if $(BACKGROUND),--background $(BACKGROUND))
 
 lint: setup-dev ## ruff (format and rules), mypy strict, import contracts
 	$(PYTHON) -m ruff format --check --quiet
