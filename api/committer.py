@@ -13,14 +13,12 @@ import structlog
 from psycopg_pool import ConnectionPool, PoolTimeout, TooManyRequests
 
 from db import partitions
-from db.engine import Conn
+from db.engine import Conn, transient
 from db.ingest import Outcome, Reading, store
 from db.sides import METER, VEHICLE, Side
 
 log = structlog.get_logger()
 
-# Worth trying again: connection lost, serialization, deadlock, shutting down, and what a distributed engine reports for any of them.
-_TRANSIENT = ("08", "40001", "40P01", "57P0", "XX000")
 _TRIES = 4  # a restart of the database breaks every connection of the pool: each is found out by using it
 
 
@@ -190,7 +188,7 @@ class Committer:
             except (PoolTimeout, TooManyRequests):
                 return NotStored("database_unavailable", "the database cannot be reached")
             except psycopg.Error as error:
-                if not _transient(error) or attempt == _TRIES - 1:
+                if not transient(error) or attempt == _TRIES - 1:
                     return self._gave_up(error)
                 self._days.clear()
                 time.sleep(0.02 * (attempt + 1))
@@ -250,8 +248,3 @@ def _store_kept(conn: Conn, side: Side, readings: list[Reading], now: datetime, 
         return store(conn, side, readings, now)
     kept = iter(store(conn, side, [r for r in readings if r[1] >= kept_from_us], now))
     return [next(kept) if r[1] >= kept_from_us else Outcome.CLOSED for r in readings]
-
-
-def _transient(error: psycopg.Error) -> bool:
-    # 23514 here means that a day's table is missing: forgetting which days exist and trying again makes it.
-    return error.sqlstate is None or error.sqlstate.startswith((*_TRANSIENT, "23514"))

@@ -8,7 +8,7 @@ from typing import Any
 from api.body import Head, json_value, refuse_by_head
 from api.committer import Committer, Finished, NotStored, Submission
 from api.errors import Answer, Problem, answer, faults, new_request_id, problem_answer, unavailable
-from api.schemas import METER_WIRE, VEHICLE_WIRE, Clock, Fault, Wire, readings
+from api.schemas import METER_WIRE, REFUSED, VEHICLE_WIRE, Clock, Fault, Wire, readings
 from db.ingest import Outcome, Reading
 
 INTAKE = "voltledger-intake"  # under this name a Flask application keeps its intake, and our gunicorn worker finds it
@@ -162,23 +162,11 @@ class Intake:
 
 def _errors(plan: Plan, outcomes: list[Outcome]) -> list[Fault]:
     refused = [
-        {"index": index, "pointer": plan.pointers(index), **_REFUSED[outcome]}
+        {"index": index, "pointer": plan.pointers(index), "code": REFUSED[outcome][0], "detail": REFUSED[outcome][1]}
         for index, outcome in zip(plan.indexes, outcomes, strict=True)
-        if outcome in _REFUSED
+        if outcome in REFUSED
     ]
     return sorted(plan.bad + refused, key=lambda fault: int(str(fault["index"])))
-
-
-_REFUSED: dict[Outcome, Fault] = {
-    Outcome.CONFLICT: {
-        "code": "conflict",
-        "detail": "a reading of this device at this instant is stored with other values; the first one stays",
-    },
-    Outcome.CLOSED: {
-        "code": "timestamp_out_of_range",
-        "detail": "the readings of this day were dropped by a person: it takes no more",
-    },
-}
 
 
 def _refuse_misshapen(body: dict[str, Any], vehicles: Any, meters: Any) -> None:

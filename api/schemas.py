@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from db.ingest import Reading
+from db.ingest import Outcome, Reading
 from db.sides import METER, VEHICLE, Side
 
 ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}\Z"
@@ -122,6 +122,12 @@ class Clock:
 
 
 Fault = dict[str, object]
+
+# What is said of a valid reading that was not stored: code and detail.
+REFUSED: dict[Outcome, tuple[str, str]] = {
+    Outcome.CONFLICT: ("conflict", "a reading of this device at this instant is stored with other values; the first one stays"),
+    Outcome.CLOSED: ("timestamp_out_of_range", "the readings of this day were dropped by a person: it takes no more"),
+}
 
 
 def readings(wire: Wire, items: list[Any], clock: Clock, pointer: str, first_index: int) -> tuple[list[Reading], list[int], list[Fault]]:

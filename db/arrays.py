@@ -4,6 +4,7 @@ import struct
 
 import numpy as np
 import psycopg
+from numpy.typing import NDArray
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
@@ -26,18 +27,21 @@ class TimestamptzArray(bytes):
     """A timestamptz[] in binary form."""
 
 
+Parameters = dict[str, TextArray | Int4Array | TimestamptzArray]
+
+
 def texts(values: list[str]) -> TextArray:
     """text[] of at most 256 bytes each."""
     encoded = [value.encode() for value in values]
     return TextArray(_head(25, len(encoded)) + b"".join([_LENGTHS[len(e)] + e for e in encoded]))
 
 
-def int4s(values: list[int]) -> Int4Array:
+def int4s(values: "list[int] | NDArray[np.signedinteger]") -> Int4Array:
     """int4[]."""
     return Int4Array(_head(23, len(values)) + _fixed(np.array(values, dtype=">i4"), 4))
 
 
-def timestamps(us_since_1970: list[int]) -> TimestamptzArray:
+def timestamps(us_since_1970: "list[int] | NDArray[np.int64]") -> TimestamptzArray:
     """timestamptz[] of microseconds since 1970."""
     return TimestamptzArray(
         _head(1184, len(us_since_1970)) + _fixed((np.array(us_since_1970, dtype="i8") - _US_1970_TO_2000).astype(">i8"), 8)

@@ -1,9 +1,19 @@
 """Connections: a pool for reading, another for writing, so that neither can starve the other."""
 
+import psycopg
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
 Conn = Connection[tuple[object, ...]]
+
+# Worth trying again: connection lost, serialization, deadlock, shutting down, what a distributed engine reports for any of them, and a
+# day's table that is missing (23514): forgetting which days exist makes it.
+TRANSIENT = ("08", "40001", "40P01", "57P0", "XX000", "23514")
+
+
+def transient(error: psycopg.Error, *more: str) -> bool:
+    """Whether the same may succeed when tried again; `more` names further SQLSTATEs for which it may."""
+    return error.sqlstate is None or error.sqlstate.startswith((*TRANSIENT, *more))
 
 
 def pool(database_url: str, size: int, name: str, statement_timeout_s: float, *, check: bool = True) -> "ConnectionPool[Conn]":

@@ -17,17 +17,13 @@ from numpy.typing import NDArray
 from api.importing.files import Source, UnusableFile, fingerprint
 from api.importing.rows import Checked, Chunk, Rejected, check
 from api.importing.writers import Job, Outcomes, Writers, part_of, shares
-from api.schemas import Clock
+from api.schemas import REFUSED, Clock
 from db import import_progress
 from db.columns import Columns
 from db.engine import Conn
 from db.import_progress import Part
 from db.ingest import Outcome
 
-REFUSED = {
-    Outcome.CONFLICT: ("conflict", "a reading of this device at this instant is stored with other values; the first one stays"),
-    Outcome.CLOSED: ("timestamp_out_of_range", "the readings of this day were dropped by a person: it takes no more"),
-}
 SAMPLES_PER_CODE = 3
 
 RejectSink = Callable[[Path, list[Rejected]], None]

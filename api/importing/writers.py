@@ -15,21 +15,17 @@ import psycopg
 from numpy.typing import NDArray
 
 from db import partitions
-from db.columns import Columns, store_columns
-from db.engine import Conn
-from db.ingest import Outcome
+from db.columns import Columns
+from db.engine import Conn, transient
+from db.ingest import Outcome, store_columns
 from db.sides import Side
 
 # One busy connection leaves a part of two cores idle; a third one brings nothing more.
 CONNECTIONS = 2
 _TRIES = 5
 _FIRST_PAUSE_S = 0.1
-# Worth trying again: connection lost, serialization, deadlock, shutting down, what a distributed engine reports for any of them, a day's
-# table that went away, and one that could not be made because something else held the lock.
-_TRANSIENT = ("08", "40001", "40P01", "57P0", "XX000", "23514", "55P03")
-# A plan for any parameters, which PostgreSQL turns to after some executions, has no idea of the keys: on days not yet analysed it looked
-# up 30,000 resent readings in 50 s instead of 0.25 s.
-_OPTIONS = "-c TimeZone=UTC -c jit=off -c plan_cache_mode=force_custom_plan"
+_LOCK_NOT_AVAILABLE = "55P03"  # a day's table could not be made because something else held the lock
+_OPTIONS = "-c TimeZone=UTC -c jit=off"
 _OUT_OF_LOCKS = "53200"
 
 Outcomes = NDArray[np.int8]
@@ -143,7 +139,7 @@ class _Writer(threading.Thread):
                 self._undo()
                 if error.sqlstate == _OUT_OF_LOCKS and len(job.columns.ids) > 1:
                     return self._in_halves(job)
-                if not _transient(error) or attempt == _TRIES - 1:
+                if not transient(error, _LOCK_NOT_AVAILABLE) or attempt == _TRIES - 1:
                     raise
                 time.sleep(_FIRST_PAUSE_S * 4**attempt)
         raise AssertionError("unreachable")
@@ -208,7 +204,3 @@ def _days_of(recorded_at_us: NDArray[np.int64]) -> set[date]:
     numbers = np.unique(np.concatenate([recorded_at_us, recorded_at_us - 1]) // partitions.US_PER_DAY)
     noons = numbers * partitions.US_PER_DAY + partitions.US_PER_DAY // 2
     return partitions.days_of(noons.tolist())
-
-
-def _transient(error: psycopg.Error) -> bool:
-    return error.sqlstate is None or error.sqlstate.startswith(_TRANSIENT)
