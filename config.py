@@ -44,7 +44,6 @@ class Settings(BaseSettings):
     queue_requests: int = Field(
         2_500, ge=100, description="Requests that may wait for a commit: about a second's worth; what comes on top is told to come back."
     )
-    gather_ms: float = Field(0.0, ge=0, le=100, description="How long a committing thread waits for more when it found little to do.")
     commit_readings: int = Field(5_000, ge=1, description="Readings a transaction takes at most, so that no request waits for a giant.")
     commit_wait_s: float = Field(
         5.0, gt=0, description="Seconds a request waits for its commit before it is told that the outcome is not confirmed."

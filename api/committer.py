@@ -52,8 +52,7 @@ Finished = Callable[[Submission], None]
 class Committer:
     """The bounded queue and its committing threads. Threads start with the first submission, so that a fork before it does no harm.
 
-    `queue_readings` and `queue_requests` bound what may wait, `commit_readings` one transaction. `gather_s` is how long a committing
-    thread that found little to do waits for more.
+    `queue_readings` and `queue_requests` bound what may wait, `commit_readings` one transaction.
     """
 
     def __init__(
@@ -65,11 +64,10 @@ class Committer:
         old_days_per_hour: int,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         queue_requests: int = 2_500,
-        gather_s: float = 0.0,
     ) -> None:
         self._pool, self._threads = pool, threads
         self._queue_readings, self._queue_requests = queue_readings, queue_requests
-        self._commit_readings, self._gather_s = commit_readings, gather_s
+        self._commit_readings = commit_readings
         self._old_days_per_hour = old_days_per_hour
         self._now = now
         self._waiting: deque[Submission] = deque()
@@ -149,9 +147,7 @@ class Committer:
                     if self._closing:
                         return []
                     self._changed.wait()
-            if self._gather_s and self._waiting_readings < self._commit_readings:
-                time.sleep(self._gather_s)
-            if batch := self._pop():
+            if batch := self._pop():  # else the other thread was faster
                 return batch
 
     def _pop(self) -> list[Submission]:

@@ -44,7 +44,6 @@ def create_dash(settings: config.Settings | None = None) -> Dash:
         settings.new_old_days_per_hour,
         _now,
         settings.queue_requests,
-        settings.gather_ms / 1000,
     )
     intake = Intake(committer, _limits(settings), _now)
     server = api_app.create(ApiServices(reading, intake, thresholds, _now))
