@@ -33,7 +33,7 @@ def create_dash(settings: config.Settings | None = None) -> Dash:
     if not settings.database_url:
         raise SystemExit("DATABASE_URL is not set: start with `python -m dashboard`, which brings its own PostgreSQL")
     thresholds = Thresholds(settings.thresholds, settings.plain_low, settings.plain_critical)
-    reading = pool(settings.database_url, settings.read_connections, "read", settings.statement_timeout_s)
+    reading = pool(settings.database_url, settings.read_connections, "read", settings.statement_timeout_s, generic_plans=True)
     writing = pool(settings.database_url, settings.committer_threads, "write", settings.statement_timeout_s)
     admin = pool(settings.database_url, 1, "admin", 60.0)
     committer = Committer(

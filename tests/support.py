@@ -30,7 +30,7 @@ DEPOT = {"meterId": "depot-1", "kwhConsumedAc": 6, "voltage": 220, "timestamp": 
 def api(database_url: str, now: datetime = NOW, limits: dict[str, Any] | None = None, **settings: Any) -> Iterator[FlaskClient]:
     """A client of the API alone, at a fixed instant."""
     chosen = config.Settings(_env_file=None, **settings)
-    reading, writing = pool(database_url, 2, "read", 5), pool(database_url, 2, "write", 5)
+    reading, writing = pool(database_url, 2, "read", 5, generic_plans=True), pool(database_url, 2, "write", 5)
     with writing.connection() as conn:
         partitions.ensure_ahead(conn, now)
     committer = Committer(writing, 2, chosen.queue_readings, chosen.commit_readings, chosen.new_old_days_per_hour, lambda: now)
