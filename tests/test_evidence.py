@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from db import ingest, partitions
 from db.ingest import Reading
-from db.queries import performance
+from db.queries import history, performance
 from db.sides import METER, SIDES, VEHICLE, Side
 from tests import oracle_performance as oracle
 
@@ -109,3 +109,17 @@ def test_numpy_and_sql_work_out_the_same_evidence_whatever_was_reported(database
             conn.rollback()
 
         holds()
+
+
+def test_buckets_cut_by_a_range_hold_what_lies_in_it(database_url: str) -> None:
+    with psycopg.connect(database_url, options="-c TimeZone=UTC") as conn:
+        partitions.ensure(conn, [date(2026, 2, 3), date(2026, 2, 4)], START)
+        ingest.store(conn, VEHICLE, [("van-1", _us(n, 30_000_000), 1_000 + n, 5_000, 2_000, None, None) for n in range(240)], START)
+        conn.commit()  # reading raw ends its transactions
+        for start_s, length_s in ((0, 14_400), (77, 5_000), (900, 900), (1_000, 100), (6_000, 3_000), (7_170, 60)):
+            start = START + timedelta(seconds=start_s)
+            raw = history.vehicle_points(conn, "van-1", start, start + timedelta(seconds=length_s), "raw")
+            for bucket in ("15m", "1h", "1d"):
+                points = history.vehicle_points(conn, "van-1", start, start + timedelta(seconds=length_s), bucket)
+                assert sum(p.readings for p in points) == len(raw)
+                assert round(sum(p.kwh_delivered_dc for p in points), 6) == round(sum(p.kwh_delivered_dc for p in raw), 6)
