@@ -18,6 +18,7 @@ from dashboard.pages import alerts, fleet, vehicle
 from dashboard.services import Services
 from dashboard.snapshot import FleetPicture, Money
 from db.engine import pool
+from db.queries.fleet_window import FleetWindow
 
 _PAGES = (fleet, vehicle, alerts)
 
@@ -39,9 +40,10 @@ def create_dash(settings: config.Settings | None = None) -> Dash:
     committer = Committer(
         writing, settings.committer_threads, settings.queue_readings, settings.commit_readings, settings.new_old_days_per_hour
     )
-    server = api_app.create(ApiServices(reading, committer, _limits(settings), thresholds, _now))
+    window = FleetWindow(thresholds)
+    server = api_app.create(ApiServices(reading, committer, _limits(settings), thresholds, _now, window, settings.tick_s))
     money = Money(settings.tariff_per_kwh, settings.currency, settings.grid_co2_kg_per_kwh)
-    picture = FleetPicture(reading, settings.tick_s, settings.silent_after_s, money, thresholds, _now)
+    picture = FleetPicture(reading, settings.tick_s, settings.silent_after_s, money, window, _now)
     dash = _dash(server, Services(settings, reading, picture, thresholds, _now))
     stop = housekeeping.start(admin, _now)
     atexit.register(_close, committer, stop, reading, writing, admin)

@@ -1,5 +1,6 @@
 """What several tests need: the API on a real database, and the named devices that all of them use."""
 
+import math
 import os
 import re
 import socket
@@ -20,6 +21,7 @@ from api.services import Limits, Services
 from charging.verdict import Thresholds
 from db import partitions
 from db.engine import pool
+from db.queries.fleet_window import FleetWindow
 
 NOW = datetime(2026, 2, 4, 12, tzinfo=UTC)
 VAN = {"vehicleId": "van-7", "soc": 80, "kwhDeliveredDc": 5, "batteryTemp": 36, "timestamp": "2026-02-04T10:00:00Z"}
@@ -42,7 +44,9 @@ def api(database_url: str, now: datetime = NOW, limits: dict[str, Any] | None = 
         chosen.oldest_reading_days,
         chosen.commit_wait_s,
     )
-    app = api_app.create(Services(reading, committer, replace(allowed, **(limits or {})), Thresholds(), lambda: now))
+    app = api_app.create(
+        Services(reading, committer, replace(allowed, **(limits or {})), Thresholds(), lambda: now, FleetWindow(Thresholds(), math.inf))
+    )
     try:
         yield app.test_client()
     finally:

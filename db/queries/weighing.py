@@ -33,14 +33,14 @@ class Quarters:
     """Quarters in which a side reported, ordered by vehicle, quarter and assignment; all arrays have one entry for each.
 
     `vehicle` is an index from 0, `number` counts quarters from any beginning, `cut_us` is how far into its quarter the window or the
-    assignment begins, `dc` has the shape (len(DC_FIELDS), n), `ac` (len(AC_FIELDS), n).
+    assignment begins, `dc` has the shape (len(DC_FIELDS), n), `ac` (len(AC_FIELDS), n), in any width of integer.
     """
 
     vehicle: Ints
     number: Ints
     cut_us: Ints
-    dc: Ints
-    ac: Ints
+    dc: NDArray[np.signedinteger]
+    ac: NDArray[np.signedinteger]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,8 @@ def weigh(quarters: Quarters, rhythms: Rhythms, group: Ints | None = None, group
 
 def _only(quarters: Quarters, rows: Ints) -> Quarters:
     q = quarters
-    return Quarters(q.vehicle[rows], q.number[rows], q.cut_us[rows], q.dc[:, rows], q.ac[:, rows])
+    dc, ac = q.dc[:, rows].astype(np.int64, copy=False), q.ac[:, rows].astype(np.int64, copy=False)
+    return Quarters(q.vehicle[rows], q.number[rows], q.cut_us[rows], dc, ac)
 
 
 def _starts(group: Ints) -> Ints:
@@ -121,9 +122,9 @@ def _total(found: Ints, quarters: Quarters, group: Ints) -> None:
         (_TEMP_SUM, dc[TEMP_SUM]),
         (_TEMP_COUNT, dc[TEMP_COUNT]),
     ):
-        found[rows, column] = np.add.reduceat(values, starts)
+        found[rows, column] = np.add.reduceat(values, starts, dtype=np.int64)
     for column, values in ((_DC_SMALLEST, dc[SMALLEST]), (_AC_SMALLEST, ac[SMALLEST])):
-        least = np.minimum.reduceat(np.where(values > 0, values, _FAR_US), starts)
+        least = np.minimum.reduceat(np.where(values > 0, values, np.int64(_FAR_US)), starts)
         found[rows, column] = np.where(least < _FAR_US, least, 0)
 
 
