@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from charging.evidence import CHARGING_FLOOR_MILLIWH, UNKNOWN_RHYTHM_S
 from db.arrays import texts as text_array
 from db.arrays import timestamps
-from db.columns import Ints, gathered, instant, ints, read, texts
 from db.engine import Conn
+from db.gathered import Ints, gathered, instant, ints, read, texts
 from db.queries.pieces import QUARTER, Days, gathered_pieces, pieces, pieces_sql
 from db.queries.weighing import (
     AC_FIELDS,

@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from charging.verdict import Summary, Thresholds, summarise
-from db.columns import Ints, gathered, instant, instant_us, ints, read, texts
 from db.engine import Conn
+from db.gathered import Ints, gathered, instant, instant_us, ints, read, texts
 from db.queries import performance
 from db.queries.device_window import DeviceWindow, Mask
 from db.queries.weighing import QUARTER_US, WIDTH, Quarters, Rhythms, weigh

@@ -10,8 +10,8 @@ import numpy as np
 from charging.evidence import UNKNOWN_RHYTHM_S, Evidence
 from charging.verdict import Summary, Thresholds, summarise
 from db.arrays import texts as text_array
-from db.columns import Ints, gathered, instant, instant_us, ints, read, texts
 from db.engine import Conn
+from db.gathered import Ints, gathered, instant, instant_us, ints, read, texts
 from db.queries.pieces import QUARTER, Days, Pieces, gathered_pieces, pieces, pieces_sql
 from db.queries.weighing import AC_FIELDS, DC_FIELDS, NO_SOC, NO_TEMP, QUARTER_US, SOC_MIN, TEMP_MIN, Quarters, Rhythms, weigh
 from db.queries.weighing import evidence as in_words

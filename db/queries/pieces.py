@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from charging.evidence import CHARGING_FLOOR_MILLIWH
-from db.columns import Ints, gathered, ints, matrix
+from db.gathered import Ints, gathered, ints, matrix
 from db.queries.weighing import AC_FIELDS, DC_FIELDS, FIRST, LAST, NO_SOC, NO_TEMP
 from db.sides import VEHICLE, Side
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charging.evidence import COLD_CENTI_C, CONDITIONING_BELOW_PCT, FULL_CENTI_PCT, Evidence, Stream
-from db.columns import Ints
+from db.gathered import Ints
 
 QUARTER_US = 900_000_000
 QUARTER_S = 900
