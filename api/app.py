@@ -52,6 +52,8 @@ def _fence(app: OpenAPI) -> None:
 
     @app.before_request
     def refuse_unknown() -> None:
+        if request.url_rule and request.url_rule.rule.startswith("/v1/"):
+            return  # found already
         if request.path == "/v1" or request.path.startswith("/v1/"):
             ours.bind_to_environ(request.environ).match()
 

@@ -12,16 +12,37 @@ from api.errors import unavailable
 from api.intake import Intake
 from charging.verdict import Thresholds
 from db.engine import Conn
+from db.queries.fleet_window import FleetDay, FleetWindow
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """`pool` is for reading; readings go through the intake, and the rare change of a description or a mapping here."""
+    """`pool` is for reading; readings go through the intake, and the rare change of a description or a mapping here.
+
+    `window` is the fleet's last 24 hours, shared with the live picture; `day_age_s` is how old its result may be for an answer.
+    """
 
     pool: "ConnectionPool[Conn]"
     intake: Intake
     thresholds: Thresholds
     now: Callable[[], datetime]
+    window: FleetWindow
+    day_age_s: float = 0.0
+
+    def day(self) -> FleetDay:
+        """Every vehicle's last 24 hours. Raises Problem 503 where the database cannot be used."""
+        return self.window.day(self.connection, self.now, self.day_age_s)
+
+    @contextmanager
+    def reading(self) -> Iterator[Conn]:
+        """A connection on which every statement stands alone, which saves beginning and ending a transaction. Raises Problem 503 likewise."""
+        with self.connection() as conn:
+            conn.autocommit = True
+            try:
+                yield conn
+            finally:
+                if not conn.closed:
+                    conn.autocommit = False
 
     @contextmanager
     def connection(self) -> Iterator[Conn]:

@@ -18,6 +18,7 @@ from dashboard.pages import alerts, fleet, vehicle
 from dashboard.services import Services
 from dashboard.snapshot import FleetPicture, Money
 from db.engine import pool
+from db.queries.fleet_window import FleetWindow
 
 _PAGES = (fleet, vehicle, alerts)
 
@@ -33,7 +34,7 @@ def create_dash(settings: config.Settings | None = None) -> Dash:
     if not settings.database_url:
         raise SystemExit("DATABASE_URL is not set: start with `python -m dashboard`, which brings its own PostgreSQL")
     thresholds = Thresholds(settings.thresholds, settings.plain_low, settings.plain_critical)
-    reading = pool(settings.database_url, settings.read_connections, "read", settings.statement_timeout_s)
+    reading = pool(settings.database_url, settings.read_connections, "read", settings.statement_timeout_s, generic_plans=True)
     writing = pool(settings.database_url, settings.committer_threads, "write", settings.statement_timeout_s, check=False)
     admin = pool(settings.database_url, 1, "admin", 60.0)
     committer = Committer(
@@ -46,9 +47,10 @@ def create_dash(settings: config.Settings | None = None) -> Dash:
         settings.queue_requests,
     )
     intake = Intake(committer, _limits(settings), _now)
-    server = api_app.create(ApiServices(reading, intake, thresholds, _now))
+    window = FleetWindow(thresholds)
+    server = api_app.create(ApiServices(reading, intake, thresholds, _now, window, settings.tick_s))
     money = Money(settings.tariff_per_kwh, settings.currency, settings.grid_co2_kg_per_kwh)
-    picture = FleetPicture(reading, settings.tick_s, settings.silent_after_s, money, thresholds, _now)
+    picture = FleetPicture(reading, settings.tick_s, settings.silent_after_s, money, window, _now)
     dash = _dash(server, Services(settings, reading, picture, thresholds, _now))
     stop = housekeeping.start(admin, _now)
     atexit.register(_close, committer, stop, reading, writing, admin)

@@ -14,16 +14,16 @@ import psycopg
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from charging.fleet import FleetSummary, total
-from charging.verdict import Summary, Thresholds, Verdict
+from charging.verdict import Summary, Verdict
 from db.engine import Conn
-from db.queries import devices, performance
+from db.queries import devices
 from db.queries.devices import MeterNow, VehicleNow
+from db.queries.fleet_window import FleetDay, FleetWindow
 
 WINDOW = timedelta(hours=24)
 CHARGING_KW = 0.5
-# Evidence is read anew as often as its cost allows, and at least once a minute so that late data shows within one.
-_EVIDENCE_SHARE = 0.05
-_EVIDENCE_MOST_S = 55.0
+# What is younger than this share of a tick belongs to it: viewers ask at their own moments.
+_SAME_TICK = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,28 +53,25 @@ class FleetPicture:
         tick_s: float,
         silent_after_s: int,
         money: Money,
-        thresholds: Thresholds,
+        window: FleetWindow,
         now: Callable[[], datetime],
     ) -> None:
-        self._pool, self._tick_s, self._silent_after_s, self._money, self._thresholds, self._now = (
+        self._pool, self._tick_s, self._silent_after_s, self._money, self._window, self._now = (
             pool,
             tick_s,
             silent_after_s,
             money,
-            thresholds,
+            window,
             now,
         )
         self._lock = threading.Lock()
         self._picture: Picture | None = None
         self._content: dict[str, Any] | None = None
-        self._evidence: dict[str, Summary] = {}
-        self._evidence_at: datetime | None = None
-        self._evidence_due = 0.0
 
     def get(self) -> Picture:
         """The picture of this tick; the first viewer of a tick makes it, the others wait for it or take the one before."""
         picture = self._picture
-        if picture and time.monotonic() - picture.made_monotonic < self._tick_s * 0.8:
+        if picture and time.monotonic() - picture.made_monotonic < self._tick_s * _SAME_TICK:
             return picture
         if picture and not self._lock.acquire(blocking=False):
             return picture
@@ -90,28 +87,23 @@ class FleetPicture:
 
     def _made(self) -> Picture:
         try:
-            with self._pool.connection() as conn:
-                self._content = self._read(conn)
+            self._content = self._read()
         except (psycopg.Error, PoolTimeout):
             self._content = {**(self._content or _empty()), "stale": True}
         raw = orjson.dumps(self._content)
         return Picture(gzip.compress(raw, 5), hashlib.sha256(raw).hexdigest()[:24], time.monotonic())
 
-    def _read(self, conn: Conn) -> dict[str, Any]:
+    def _read(self) -> dict[str, Any]:
         now = self._now().replace(microsecond=0)
-        started = time.monotonic()
-        vehicles, meters = devices.vehicles(conn, now), {m.meter_id: m for m in devices.meters(conn)}
-        if started >= self._evidence_due or self._evidence_at is None:
-            self._evidence = performance.summaries(conn, now - WINDOW, now, None, self._thresholds)
-            self._evidence_at = now
-            cost_s = time.monotonic() - started
-            self._evidence_due = started + min(_EVIDENCE_MOST_S, cost_s / _EVIDENCE_SHARE)
-        return self._drawn(vehicles, meters, now)
+        day = self._window.day(self._pool.connection, lambda: now, self._tick_s * _SAME_TICK)
+        with self._pool.connection() as conn:
+            vehicles, meters = devices.vehicles(conn, now), {m.meter_id: m for m in devices.meters(conn)}
+        return self._drawn(vehicles, meters, day, now)
 
-    def _drawn(self, vehicles: list[VehicleNow], meters: dict[str, MeterNow], now: datetime) -> dict[str, Any]:
-        at = self._evidence_at or now
-        rows = [_row(v, meters.get(v.meter_id or ""), self._evidence.get(v.vehicle_id), now, self._silent_after_s) for v in vehicles]
-        alerts = _alerts(vehicles, self._evidence, at)
+    def _drawn(self, vehicles: list[VehicleNow], meters: dict[str, MeterNow], day: FleetDay, now: datetime) -> dict[str, Any]:
+        at, evidence = day.at, day.summaries
+        rows = [_row(v, meters.get(v.meter_id or ""), evidence.get(v.vehicle_id), now, self._silent_after_s) for v in vehicles]
+        alerts = _alerts(vehicles, evidence, at)
         silent_before = now - timedelta(seconds=self._silent_after_s)
         return {
             # The tick's time rounded to the evidence: a fleet in which nothing changed gives the same bytes and so a 304.
@@ -120,7 +112,7 @@ class FleetPicture:
             "windowTo": _z(at),
             "stale": False,
             "figures": {
-                **_figures(total(self._evidence.values()), self._money),
+                **_figures(total(evidence.values()), self._money),
                 "vehicles": len(rows),
                 "reporting": sum(1 for row in rows if not row["silent"]),
                 "silent": sum(1 for row in rows if row["silent"]),

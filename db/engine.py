@@ -16,13 +16,19 @@ def transient(error: psycopg.Error, *more: str) -> bool:
     return error.sqlstate is None or error.sqlstate.startswith((*TRANSIENT, *more))
 
 
-def pool(database_url: str, size: int, name: str, statement_timeout_s: float, *, check: bool = True) -> "ConnectionPool[Conn]":
+def pool(
+    database_url: str, size: int, name: str, statement_timeout_s: float, *, check: bool = True, generic_plans: bool = False
+) -> "ConnectionPool[Conn]":
     """A pool of `size` connections in UTC that heals within seconds after the database was away.
 
     `check` asks the server before every use whether the connection still stands; without it the user must be ready to try again.
+    `generic_plans`: prepared statements are planned once and not for every use. For reading, whose statements name their days as
+    literals: planning one anew took longer than running it.
+
     Raises psycopg_pool.PoolTimeout from `connection()` after one second without a connection.
     """
     timeout_ms = int(statement_timeout_s * 1000)
+    plans = " -c plan_cache_mode=force_generic_plan" if generic_plans else ""
     made: ConnectionPool[Conn] = ConnectionPool(
         database_url,
         min_size=min(1, size),
@@ -35,7 +41,7 @@ def pool(database_url: str, size: int, name: str, statement_timeout_s: float, *,
         check=ConnectionPool.check_connection if check else None,
         kwargs={
             "autocommit": False,
-            "options": f"-c TimeZone=UTC -c statement_timeout={timeout_ms} -c lock_timeout={timeout_ms} -c jit=off",
+            "options": f"-c TimeZone=UTC -c statement_timeout={timeout_ms} -c lock_timeout={timeout_ms} -c jit=off{plans}",
             "application_name": f"voltledger-{name}",
             "connect_timeout": 3,
             # statement_timeout does not help against a server that hangs with its connection open.

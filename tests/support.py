@@ -1,5 +1,6 @@
 """What several tests need: the API on a real database, and the named devices that all of them use."""
 
+import math
 import os
 import re
 import socket
@@ -21,6 +22,7 @@ from api.services import Services
 from charging.verdict import Thresholds
 from db import partitions
 from db.engine import pool
+from db.queries.fleet_window import FleetWindow
 
 NOW = datetime(2026, 2, 4, 12, tzinfo=UTC)
 VAN = {"vehicleId": "van-7", "soc": 80, "kwhDeliveredDc": 5, "batteryTemp": 36, "timestamp": "2026-02-04T10:00:00Z"}
@@ -31,7 +33,7 @@ DEPOT = {"meterId": "depot-1", "kwhConsumedAc": 6, "voltage": 220, "timestamp": 
 def api(database_url: str, now: datetime = NOW, limits: dict[str, Any] | None = None, **settings: Any) -> Iterator[FlaskClient]:
     """A client of the API alone, at a fixed instant."""
     chosen = config.Settings(_env_file=None, **settings)
-    reading, writing = pool(database_url, 2, "read", 5), pool(database_url, 2, "write", 5)
+    reading, writing = pool(database_url, 2, "read", 5, generic_plans=True), pool(database_url, 2, "write", 5)
     with writing.connection() as conn:
         partitions.ensure_ahead(conn, now)
     committer = Committer(writing, 2, chosen.queue_readings, chosen.commit_readings, chosen.new_old_days_per_hour, lambda: now)
@@ -43,7 +45,8 @@ def api(database_url: str, now: datetime = NOW, limits: dict[str, Any] | None = 
         chosen.oldest_reading_days,
         chosen.commit_wait_s,
     )
-    app = api_app.create(Services(reading, Intake(committer, replace(allowed, **(limits or {})), lambda: now), Thresholds(), lambda: now))
+    intake = Intake(committer, replace(allowed, **(limits or {})), lambda: now)
+    app = api_app.create(Services(reading, intake, Thresholds(), lambda: now, FleetWindow(Thresholds(), math.inf)))
     try:
         yield app.test_client()
     finally:

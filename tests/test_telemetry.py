@@ -158,18 +158,27 @@ def test_p3_fifty_parallel_resends_store_one_row_and_one_is_accepted(database_ur
 
 def test_c4_with_the_database_away_nothing_is_confirmed_and_the_process_lives(database_url: str) -> None:
     gone = database_url.replace("/test_", "/gone_")
+    import math
+
     from api import app as api_app
     from api.committer import Committer
     from api.intake import Intake, Limits
     from api.services import Services
     from charging.verdict import Thresholds
     from db.engine import pool
+    from db.queries.fleet_window import FleetWindow
     from tests.support import NOW
 
     reading, writing = pool(gone, 1, "read", 5), pool(gone, 1, "write", 5)
     committer = Committer(writing, 1, 20_000, 5_000, 400)
     app = api_app.create(
-        Services(reading, Intake(committer, Limits(5 << 20, 20 << 20, 5_000, 300, None, 5.0), lambda: NOW), Thresholds(), lambda: NOW)
+        Services(
+            reading,
+            Intake(committer, Limits(5 << 20, 20 << 20, 5_000, 300, None, 5.0), lambda: NOW),
+            Thresholds(),
+            lambda: NOW,
+            FleetWindow(Thresholds(), math.inf),
+        )
     )
     client = app.test_client()
     got = client.post("/v1/telemetry/vehicle", json=van())

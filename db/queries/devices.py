@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from psycopg.rows import class_row
+from psycopg.rows import args_row, class_row
 
 from db.engine import Conn
 
@@ -77,7 +77,7 @@ _METERS = f"""
 
 def vehicles(conn: Conn, now: datetime, after: str = "", limit: int | None = None) -> list[VehicleNow]:
     """Vehicles ordered by id, those after `after`, at most `limit`; without their meters' state."""
-    with conn.cursor(row_factory=class_row(VehicleNow)) as cursor:
+    with conn.cursor(row_factory=args_row(VehicleNow), binary=True) as cursor:  # by position and in binary: half the time for a fleet
         return cursor.execute(
             f"SELECT * FROM ({_VEHICLES}) v WHERE vehicle_id > %(after)s ORDER BY vehicle_id LIMIT %(limit)s",
             {"now": now, "after": after, "limit": limit},
@@ -86,7 +86,7 @@ def vehicles(conn: Conn, now: datetime, after: str = "", limit: int | None = Non
 
 def meters(conn: Conn, after: str = "", limit: int | None = None) -> list[MeterNow]:
     """Meters ordered by id, those after `after`, at most `limit`."""
-    with conn.cursor(row_factory=class_row(MeterNow)) as cursor:
+    with conn.cursor(row_factory=args_row(MeterNow), binary=True) as cursor:
         return cursor.execute(
             f"SELECT * FROM ({_METERS}) m WHERE meter_id > %(after)s ORDER BY meter_id LIMIT %(limit)s", {"after": after, "limit": limit}
         ).fetchall()

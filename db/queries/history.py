@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
+from functools import lru_cache
 from typing import Literal
 
 from charging.units import to_kwh
 from db.engine import Conn
-from db.sides import METER, VEHICLE, Side, bucket_of
+from db.queries.pieces import Days
+from db.sides import METER, VEHICLE, Side
 
 Bucket = Literal["raw", "15m", "1h", "1d"]
 _WIDTH = {"15m": timedelta(minutes=15), "1h": timedelta(hours=1), "1d": timedelta(days=1)}
@@ -65,10 +66,11 @@ def _points(conn: Conn, side: Side, device_id: str, start: datetime, end: dateti
 def _raw(conn: Conn, side: Side, device_id: str, start: datetime, end: datetime) -> Iterator[tuple]:  # type: ignore[type-arg]
     """By key in short chunks: one long read would keep the live tables from being cleaned."""
     measures = ", ".join(f"{m} / 100.0::float8" for m in side.measures)
+    within = Days.of(start, end).readings("recorded_at")
     while True:
         rows = conn.execute(
             f"""SELECT recorded_at, {side.energy}, 1, {measures} FROM {side.history}
-                WHERE {side.key} = %s AND recorded_at > %s AND recorded_at <= %s ORDER BY recorded_at LIMIT {_CHUNK}""",
+                WHERE {side.key} = %s AND recorded_at > %s AND recorded_at <= %s AND {within} ORDER BY recorded_at LIMIT {_CHUNK}""",
             (device_id, start, end),
         ).fetchall()
         conn.rollback()
@@ -82,24 +84,24 @@ def _raw(conn: Conn, side: Side, device_id: str, start: datetime, end: datetime)
 
 def _bucketed(conn: Conn, side: Side, device_id: str, start: datetime, end: datetime, width: timedelta) -> Iterator[tuple]:  # type: ignore[type-arg]
     parameters = {"id": device_id, "start": start, "end": end, "first_bucket": start - timedelta(minutes=15), "width": width}
-    yield from conn.execute(_bucketed_sql(side), parameters).fetchall()
+    yield from conn.execute(_bucketed_sql(side, Days.of(start - timedelta(minutes=15), end)), parameters).fetchall()
 
 
-@cache
-def _bucketed_sql(side: Side) -> str:
+@lru_cache(maxsize=64)
+def _bucketed_sql(side: Side, days: Days) -> str:
     sums = "".join(f", {m}_sum, {m}_count" for m in side.measures)
-    cut_sums = "".join(f", coalesce(sum({m}), 0), count({m})" for m in side.measures)
+    cut_sums = "".join(f", coalesce(sum(h.{m}), 0), count(h.{m})" for m in side.measures)
     means = "".join(f", sum({m}_sum)::float8 / 100 / nullif(sum({m}_count), 0)::float8" for m in side.measures)
     return f"""
     WITH quarter AS (
         SELECT *, first_at > %(start)s AND last_at <= %(end)s AS whole FROM {side.rollup}
-        WHERE {side.key} = %(id)s AND bucket > %(first_bucket)s AND bucket < %(end)s
+        WHERE {side.key} = %(id)s AND bucket > %(first_bucket)s AND bucket < %(end)s AND {days.buckets("bucket")}
     ), piece AS (
         SELECT bucket, {side.energy} AS milliwh, readings{sums} FROM quarter WHERE whole
         UNION ALL
-        SELECT {bucket_of("recorded_at")}, sum({side.energy}), count(*){cut_sums} FROM {side.history}
-        WHERE {side.key} = %(id)s AND recorded_at > %(start)s AND recorded_at <= %(end)s
-          AND {bucket_of("recorded_at")} IN (SELECT bucket FROM quarter WHERE NOT whole)
-        GROUP BY 1
+        SELECT q.bucket, sum(h.{side.energy}), count(*){cut_sums}
+        FROM quarter q JOIN {side.history} h ON h.recorded_at > q.bucket AND h.recorded_at <= q.bucket + interval '15 minutes'
+        WHERE NOT q.whole AND h.{side.key} = %(id)s AND h.recorded_at > %(start)s AND h.recorded_at <= %(end)s AND {days.readings("h.recorded_at")}
+        GROUP BY q.bucket
     )
     SELECT date_bin(%(width)s, bucket, '2000-01-01 00:00+00') AS at, sum(milliwh)::bigint, sum(readings)::bigint{means} FROM piece GROUP BY 1 ORDER BY 1"""

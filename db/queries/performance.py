@@ -1,24 +1,24 @@
-"""Evidence of charging for one vehicle or all, over any window: rollups for whole quarters, history for those that an edge or a re-assignment cuts.
+"""Evidence of charging for one vehicle or many, over any window, in one round trip: SQL brings the pieces, `db.queries.weighing` works out the rest."""
 
-One query shape for both, on integers, so that the fleet's number for a vehicle is the vehicle's own.
-"""
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
-from functools import cache
+import numpy as np
 
-from charging.evidence import (
-    CHARGING_FLOOR_MILLIWH,
-    COLD_CENTI_C,
-    CONDITIONING_BELOW_PCT,
-    FULL_CENTI_PCT,
-    UNKNOWN_RHYTHM_S,
-    Evidence,
-    Stream,
-)
+from charging.evidence import UNKNOWN_RHYTHM_S, Evidence
 from charging.verdict import Summary, Thresholds, summarise
+from db.arrays import texts as text_array
 from db.engine import Conn
-from db.sides import METER, VEHICLE, Side
+from db.gathered import Ints, gathered, instant, instant_us, ints, read, texts
+from db.queries.pieces import QUARTER, Days, Pieces, gathered_pieces, pieces, pieces_sql
+from db.queries.weighing import AC_FIELDS, DC_FIELDS, NO_SOC, NO_TEMP, QUARTER_US, SOC_MIN, TEMP_MIN, Quarters, Rhythms, weigh
+from db.queries.weighing import evidence as in_words
+from db.sides import METER, VEHICLE
+
+# Vehicles read by one statement: enough to forget the round trip, few enough for memory and for the statement timeout.
+_CHUNK = 1_000
 
 
 def summaries(
@@ -27,10 +27,15 @@ def summaries(
     """Judged evidence over (start, end] by vehicle id; all vehicles where none is named. Vehicles on a shared meter are judged as its group."""
     found = evidence(conn, start, end, vehicle_ids)
     missing = {mate for one in found.values() for mate in one.group} - found.keys()
-    all_known = {**found, **(evidence(conn, start, end, sorted(missing)) if missing else {})}
+    return judged(found, {**found, **(evidence(conn, start, end, sorted(missing)) if missing else {})}, thresholds)
+
+
+def judged(wanted: Iterable[str], known: dict[str, Evidence], thresholds: Thresholds) -> dict[str, Summary]:
+    """The summaries of the wanted vehicles; `known` holds their evidence and that of everyone on their meters."""
+    evidence_of = ((vehicle_id, known[vehicle_id]) for vehicle_id in wanted)
     return {
-        vehicle_id: summarise(one, thresholds, [all_known[mate] for mate in one.group] if one.group else None)
-        for vehicle_id, one in found.items()
+        vehicle_id: summarise(one, thresholds, [known[mate] for mate in one.group] if one.group else None)
+        for vehicle_id, one in evidence_of
     }
 
 
@@ -38,169 +43,170 @@ def bins(
     conn: Conn, vehicle_id: str, start: datetime, end: datetime, bin_s: int = 3600, thresholds: Thresholds = Thresholds()
 ) -> list[tuple[datetime, Summary]]:
     """Judged evidence per bin of `bin_s` seconds (whole quarters), each named by its beginning; bins without any reading are absent."""
-    rows = _rows(conn, start, end, [vehicle_id], bin_s)
-    return [(at, summarise(_evidence(row), thresholds)) for row in rows if isinstance(at := row["bin"], datetime)]
+    stretches, vehicle, meter = _read(conn, start, end, [vehicle_id])
+    quarters = _quarters(stretches, vehicle, meter)
+    bin_us = (quarters.number + instant_us(start) // QUARTER_US) * QUARTER_US // (bin_s * 1_000_000) * (bin_s * 1_000_000)
+    begins, group = np.unique(bin_us, return_inverse=True)
+    weighed = weigh(quarters, stretches.rhythms, group, np.zeros(len(begins), np.int64))
+    ids, mates = stretches.meter_ids(), stretches.mates()
+    return [
+        (instant(at), summarise(in_words(row, ids[0], mates[0]), thresholds))
+        for at, row in zip(begins.tolist(), weighed.tolist(), strict=True)
+    ]
 
 
 def evidence(conn: Conn, start: datetime, end: datetime, vehicle_ids: Sequence[str] | None = None) -> dict[str, Evidence]:
     """Evidence over (start, end] by vehicle id: every vehicle ever heard of or assigned, or the named ones of these."""
-    return {str(row["vehicle_id"]): _evidence(row) for row in _rows(conn, start, end, vehicle_ids, None)}
+    wanted = known_vehicles(conn) if vehicle_ids is None else sorted(vehicle_ids)
+    found: dict[str, Evidence] = {}
+    for n in range(0, len(wanted), _CHUNK):
+        found |= _evidence(conn, start, end, wanted[n : n + _CHUNK])
+    return found
 
 
-def _rows(conn: Conn, start: datetime, end: datetime, vehicle_ids: Sequence[str] | None, bin_s: int | None) -> list[dict[str, object]]:
-    parameters = {
-        "start": start,
-        "end": end,
-        "first_bucket": start - timedelta(minutes=15),
-        "ids": list(vehicle_ids) if vehicle_ids is not None else None,
-        "bin": timedelta(seconds=bin_s or 0),
+def known_vehicles(conn: Conn) -> list[str]:
+    """The ids of every vehicle ever heard of or assigned, in order."""
+    rows = conn.execute("SELECT vehicle_id FROM live_vehicle UNION SELECT vehicle_id FROM assignment").fetchall()
+    return sorted(str(row[0]) for row in rows)
+
+
+def _evidence(conn: Conn, start: datetime, end: datetime, vehicle_ids: Sequence[str]) -> dict[str, Evidence]:
+    stretches, vehicle, meter = _read(conn, start, end, vehicle_ids)
+    weighed = weigh(_quarters(stretches, vehicle, meter), stretches.rhythms).tolist()
+    return {
+        vehicle_id: in_words(row, meters, mates)
+        for vehicle_id, row, meters, mates in zip(stretches.ids, weighed, stretches.meter_ids(), stretches.mates(), strict=True)
     }
-    cursor = conn.execute(_sql(vehicle_ids is not None, bin_s is not None), parameters)
-    names = [column.name for column in cursor.description or ()]
-    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
-def _evidence(row: dict[str, object]) -> Evidence:
-    def whole(name: str) -> int:
-        return int(str(row[name] or 0))
+@dataclass(frozen=True, slots=True)
+class _Stretches:
+    """Assignments within the window, ordered by vehicle and time; a vehicle without any has one of the whole window and no meter ("").
 
-    def maybe(name: str) -> int | None:
-        return None if row[name] is None else whole(name)
+    `vehicle` is an index into `ids`; `start_us` is the window's beginning. `concerned`: every stretch (vehicle, meter, from, to) of
+    every vehicle that was ever on one of these meters, to find who shared one.
+    """
 
-    def stream(side: str) -> Stream:
-        return Stream(
-            energy_milliwh=whole(f"{side}_milliwh"),
-            readings=whole(f"{side}_readings"),
-            received=whole(f"{side}_received"),
-            due=whole(f"{side}_due"),
-            smallest_milliwh=maybe(f"{side}_smallest"),
-            rhythm_s=whole(f"{side}_rhythm_s"),
-        )
+    start_us: int
+    ids: list[str]
+    vehicle: Ints
+    meters: list[str]
+    from_us: Ints
+    to_us: Ints
+    rhythms: Rhythms
+    concerned: list[tuple[str, str, int, int]]
 
-    meters, group = row["meter_ids"], row["mates"]
-    return Evidence(
-        dc=stream("dc"),
-        ac=stream("ac"),
-        meter_ids=tuple(meters) if isinstance(meters, list) else (),
-        charging_s=maybe("charging_s"),
-        plain_dc_milliwh=whole("dc_milliwh") - whole("aside_dc_milliwh"),
-        plain_ac_milliwh=whole("ac_milliwh") - whole("aside_ac_milliwh"),
-        plain_charging_s=maybe("plain_charging_s"),
-        set_aside_buckets=whole("aside_buckets"),
-        stuck_s=whole("stuck_s"),
-        stuck_ac_milliwh=whole("stuck_ac_milliwh"),
-        temp_centi_c_sum=whole("temp_sum"),
-        temp_count=whole("temp_count"),
-        group=tuple(group) if isinstance(group, list) else (),
+    def meter_ids(self) -> list[tuple[str, ...]]:
+        """By vehicle: the meters it was on, ordered."""
+        found: list[set[str]] = [set() for _ in self.ids]
+        for vehicle, meter in zip(self.vehicle.tolist(), self.meters, strict=True):
+            if meter:
+                found[vehicle].add(meter)
+        return [tuple(sorted(meters)) for meters in found]
+
+    def mates(self) -> list[tuple[str, ...]]:
+        """By vehicle: who was on one of its meters at the same time, after itself; empty where nobody else was."""
+        by_meter: dict[str, list[tuple[str, int, int]]] = {}
+        for vehicle_id, meter, since, until in self.concerned:
+            by_meter.setdefault(meter, []).append((vehicle_id, since, until))
+        found: list[set[str]] = [set() for _ in self.ids]
+        for vehicle, meter, since, until in zip(
+            self.vehicle.tolist(), self.meters, self.from_us.tolist(), self.to_us.tolist(), strict=True
+        ):
+            found[vehicle].update(mate for mate, begin, end in by_meter.get(meter, ()) if begin < until and since < end)
+        return [(own, *sorted(mates - {own})) if mates - {own} else () for own, mates in zip(self.ids, found, strict=True)]
+
+
+def _read(conn: Conn, start: datetime, end: datetime, vehicle_ids: Sequence[str]) -> tuple[_Stretches, Pieces, Pieces]:
+    parameters = {"ids": text_array(list(vehicle_ids)), "start": start, "end": end}
+    arrays = read(conn, _sql(Days.of(start - QUARTER, end)), parameters, prepare=True)
+    return _stretches(arrays, instant_us(start)), pieces(VEHICLE, arrays), pieces(METER, arrays)
+
+
+def _stretches(arrays: dict[str, bytes | None], start_us: int) -> _Stretches:
+    order = np.argsort(ints(arrays["stretch_n"]))
+    of_row, meters = texts(arrays["stretch_vehicle_id"]), texts(arrays["stretch_meter_id"])
+    ordered = [of_row[n] for n in order]
+    ids = list(dict.fromkeys(ordered))
+    index = {vehicle_id: n for n, vehicle_id in enumerate(ids)}
+    vehicle = np.array([index[vehicle_id] for vehicle_id in ordered], np.int64)
+    ac_s = np.zeros(len(ids), np.int64)
+    np.maximum.at(ac_s, vehicle, ints(arrays["stretch_ac_rhythm_s"])[order])
+    dc_s = np.zeros(len(ids), np.int64)
+    dc_s[vehicle] = ints(arrays["stretch_dc_rhythm_s"])[order]
+    return _Stretches(
+        start_us=start_us,
+        ids=ids,
+        vehicle=vehicle,
+        meters=[meters[n] for n in order],
+        from_us=ints(arrays["stretch_span_from"])[order],
+        to_us=ints(arrays["stretch_span_to"])[order],
+        rhythms=Rhythms(dc_s, np.where(ac_s > 0, ac_s, UNKNOWN_RHYTHM_S)),
+        concerned=list(
+            zip(
+                texts(arrays["assigned_vehicle_id"]),
+                texts(arrays["assigned_meter_id"]),
+                ints(arrays["assigned_span_from"]).tolist(),
+                ints(arrays["assigned_span_to"]).tolist(),
+                strict=True,
+            )
+        ),
     )
 
 
-# What only the vehicle side knows about a quarter: name, from the rollup, from history.
-_VEHICLE_EXTRAS = (
-    ("temp_sum", "r.battery_temp_centi_c_sum", "sum(h.battery_temp_centi_c)"),
-    ("temp_count", "r.battery_temp_centi_c_count", "count(h.battery_temp_centi_c)"),
-    ("temp_min", "r.battery_temp_centi_c_min", "min(h.battery_temp_centi_c)"),
-    ("soc_min", "r.soc_centi_pct_min", "min(h.soc_centi_pct)"),
-)
+def _quarters(stretches: _Stretches, vehicle: Pieces, meter: Pieces) -> Quarters:
+    """Both sides' pieces side by side, ordered by vehicle, quarter and stretch."""
+    first = stretches.start_us // QUARTER_US
+    several = len(stretches.vehicle)
+    most = 1 + max((int(p.bucket_us.max()) // QUARTER_US - first for p in (vehicle, meter) if len(p.bucket_us)), default=0)
+
+    def key(p: Pieces) -> Ints:
+        row = p.stretch - 1
+        return np.asarray((stretches.vehicle[row] * most + p.bucket_us // QUARTER_US - first) * several + row)
+
+    vehicle_key, meter_key = key(vehicle), key(meter)
+    keys = np.union1d(vehicle_key, meter_key)
+    dc, ac = np.zeros((len(DC_FIELDS), len(keys)), np.int64), np.zeros((len(AC_FIELDS), len(keys)), np.int64)
+    dc[TEMP_MIN], dc[SOC_MIN] = NO_TEMP, NO_SOC
+    dc[:, np.searchsorted(keys, vehicle_key)] = vehicle.did
+    ac[:, np.searchsorted(keys, meter_key)] = meter.did
+    place, row = np.divmod(keys, max(1, several))
+    number = place % most
+    cut_us = np.maximum(0, stretches.from_us[row] - (number + first) * QUARTER_US)
+    return Quarters(place // most, number, cut_us, dc, ac)
 
 
-def _pieces(side: Side, name: str, extras: tuple[tuple[str, str, str], ...]) -> str:
-    """CTEs ending in `name`: per vehicle, assignment span and quarter what this side did; whole quarters from the rollup, cut ones from history."""
-    key, energy, charging = side.key, side.energy, f"FILTER (WHERE h.{side.energy} > {CHARGING_FLOOR_MILLIWH})"
-    from_rollup = "".join(f", {expression} AS {column}" for column, expression, _ in extras)
-    names = "".join(f", {column}" for column, _, _ in extras)
-    from_history = "".join(f", {expression}" for _, _, expression in extras)
+_STRETCH = ("n", "vehicle_id", "meter_id", "span_from", "span_to", "dc_rhythm_s", "ac_rhythm_s")
+_ASSIGNED = ("vehicle_id", "meter_id", "span_from", "span_to")
+
+
+@lru_cache(maxsize=64)
+def _sql(days: Days) -> str:
+    """One row: the stretches, who else was ever on their meters, and both sides' pieces, each gathered into arrays."""
     return f"""
-    {name}_quarter AS (
-        SELECT s.vehicle_id, s.{key} AS device_id, s.span_from, s.span_to, r.bucket, r.readings, r.charging_readings, r.{energy} AS milliwh,
-               r.smallest_milliwh AS smallest, r.charging_first_at, r.charging_last_at, r.first_at > s.span_from AND r.last_at <= s.span_to AS whole{from_rollup}
-        FROM span s JOIN {side.rollup} r ON r.{key} = s.{key}
-        WHERE r.bucket > %(first_bucket)s AND r.bucket < %(end)s AND r.first_at <= s.span_to AND r.last_at > s.span_from
-    ), {name} AS (
-        SELECT vehicle_id, span_from, bucket, readings, charging_readings, milliwh, smallest, charging_first_at, charging_last_at{names}
-        FROM {name}_quarter WHERE whole
-        UNION ALL
-        SELECT c.vehicle_id, c.span_from, c.bucket, count(*), count(*) {charging}, sum(h.{energy}), min(h.{energy}) FILTER (WHERE h.{energy} > 0),
-               min(h.recorded_at) {charging}, max(h.recorded_at) {charging}{from_history}
-        FROM {name}_quarter c JOIN {side.history} h
-             ON h.{key} = c.device_id AND h.recorded_at > greatest(c.span_from, c.bucket) AND h.recorded_at <= least(c.span_to, c.bucket + interval '15 minutes')
-        WHERE NOT c.whole AND h.recorded_at > %(start)s AND h.recorded_at <= %(end)s
-        GROUP BY c.vehicle_id, c.span_from, c.bucket
-    )"""
-
-
-@cache
-def _sql(named: bool, binned: bool) -> str:
-    among = "WHERE vehicle_id = ANY(%(ids)s)" if named else ""
-    bin_of = "date_bin(%(bin)s, bucket, '2000-01-01 00:00+00')" if binned else "NULL::timestamptz"
-    return f"""
-    WITH timeline AS (
-        SELECT vehicle_id, meter_id, valid_from, lead(valid_from) OVER (PARTITION BY vehicle_id ORDER BY valid_from) AS valid_to FROM assignment
+    WITH concerned AS (
+        SELECT vehicle_id FROM assignment WHERE vehicle_id = ANY(%(ids)s)
+        UNION
+        SELECT o.vehicle_id FROM assignment a JOIN assignment o USING (meter_id) WHERE a.vehicle_id = ANY(%(ids)s)
+    ), timeline AS (
+        SELECT vehicle_id, meter_id, valid_from, lead(valid_from) OVER (PARTITION BY vehicle_id ORDER BY valid_from) AS valid_to
+        FROM assignment WHERE vehicle_id IN (SELECT vehicle_id FROM concerned)
     ), assigned AS (
         SELECT vehicle_id, meter_id, greatest(valid_from, %(start)s) AS span_from, least(valid_to, %(end)s) AS span_to FROM timeline
         WHERE meter_id IS NOT NULL AND valid_from < %(end)s AND (valid_to IS NULL OR valid_to > %(start)s)
+    ), live AS (
+        SELECT vehicle_id, coalesce(rhythm_s, {UNKNOWN_RHYTHM_S}) AS rhythm_s FROM live_vehicle WHERE vehicle_id = ANY(%(ids)s)
     ), known AS (
-        SELECT vehicle_id FROM live_vehicle {among} UNION SELECT vehicle_id FROM assignment {among}
-    ), span AS (
-        SELECT known.vehicle_id, a.meter_id, coalesce(a.span_from, %(start)s) AS span_from, coalesce(a.span_to, %(end)s) AS span_to
-        FROM known LEFT JOIN assigned a USING (vehicle_id)
-    ), meters AS (
-        SELECT s.vehicle_id, array_agg(DISTINCT s.meter_id) FILTER (WHERE s.meter_id IS NOT NULL) AS meter_ids,
-               max(lm.rhythm_s) AS ac_rhythm_s,
-               array_agg(DISTINCT o.vehicle_id) FILTER (WHERE o.vehicle_id <> s.vehicle_id) AS others
-        FROM span s LEFT JOIN live_meter lm USING (meter_id)
-             LEFT JOIN assigned o ON o.meter_id = s.meter_id AND o.span_from < s.span_to AND s.span_from < o.span_to
-        GROUP BY s.vehicle_id
-    ), device AS (
-        SELECT m.vehicle_id, m.meter_ids, CASE WHEN m.others IS NOT NULL THEN m.vehicle_id || m.others END AS mates,
-               coalesce(lv.rhythm_s, {UNKNOWN_RHYTHM_S}) AS dc_rhythm_s, coalesce(m.ac_rhythm_s, {UNKNOWN_RHYTHM_S}) AS ac_rhythm_s
-        FROM meters m LEFT JOIN live_vehicle lv USING (vehicle_id)
-    ), {_pieces(VEHICLE, "v", _VEHICLE_EXTRAS)}, {_pieces(METER, "m", ())},
-    quarter AS (
-        SELECT vehicle_id, bucket, span_from, d.dc_rhythm_s, d.ac_rhythm_s,
-               coalesce(v.readings, 0) AS dc_readings, coalesce(m.readings, 0) AS ac_readings,
-               coalesce(v.milliwh, 0) AS dc_milliwh, coalesce(m.milliwh, 0) AS ac_milliwh, v.smallest AS dc_smallest, m.smallest AS ac_smallest,
-               v.temp_sum, v.temp_count, v.temp_min, v.soc_min, coalesce(m.charging_readings, 0) AS ac_charging_readings,
-               greatest(least(v.charging_first_at - make_interval(secs => d.dc_rhythm_s), m.charging_first_at - make_interval(secs => d.ac_rhythm_s)),
-                        bucket, span_from) AS active_from,
-               greatest(v.charging_last_at, m.charging_last_at) AS active_to
-        FROM v FULL JOIN m USING (vehicle_id, bucket, span_from) JOIN device d USING (vehicle_id)
-    ), active AS (
-        SELECT *, extract(epoch FROM active_to - active_from) AS active_s,
-               count(*) OVER (PARTITION BY vehicle_id ORDER BY bucket RANGE BETWEEN interval '1 hour' PRECEDING AND interval '15 minutes' PRECEDING) < 4 AS first_hour,
-               min(temp_min) OVER (PARTITION BY vehicle_id ORDER BY bucket RANGE BETWEEN interval '1 hour' PRECEDING AND CURRENT ROW) AS coldest_centi_c
-        FROM quarter WHERE active_to IS NOT NULL
-    ), weighed AS (
-        SELECT *, greatest(1, round(active_s / dc_rhythm_s))::int AS dc_due, greatest(1, round(active_s / ac_rhythm_s))::int AS ac_due,
-               coalesce(soc_min >= {FULL_CENTI_PCT}, false) OR
-               coalesce(first_hour AND coldest_centi_c < {COLD_CENTI_C} AND dc_milliwh * 100 < ac_milliwh * {CONDITIONING_BELOW_PCT}, false) AS aside
-        FROM active
-    ), flagged AS (
-        SELECT *, dc_readings > 0 AND dc_milliwh = 0 AND ac_milliwh > 0 AND NOT aside AS stuck FROM weighed
-    ), runs AS (
-        SELECT *, bucket - interval '15 minutes' * row_number() OVER (PARTITION BY vehicle_id, stuck ORDER BY bucket) AS run FROM flagged
-    ), stuck_run AS (
-        SELECT DISTINCT ON (vehicle_id, bin) vehicle_id, bin, stuck_s, stuck_ac_milliwh FROM (
-            SELECT vehicle_id, {bin_of} AS bin, run, sum(900) AS stuck_s, sum(ac_milliwh) AS stuck_ac_milliwh FROM runs WHERE stuck GROUP BY 1, 2, 3) r
-        ORDER BY vehicle_id, bin, stuck_ac_milliwh DESC
-    ), judged AS (
-        SELECT vehicle_id, {bin_of} AS bin,
-               sum(least(dc_readings, dc_due)) AS dc_received, sum(least(ac_readings, ac_due)) AS ac_received, sum(dc_due) AS dc_due, sum(ac_due) AS ac_due,
-               CASE WHEN sum(ac_charging_readings) > 1 THEN sum(active_s) FILTER (WHERE ac_charging_readings > 0) END::int AS charging_s,
-               CASE WHEN sum(ac_charging_readings) > 1 THEN coalesce(sum(active_s) FILTER (WHERE ac_charging_readings > 0 AND NOT aside), 0) END::int AS plain_charging_s,
-               sum(dc_milliwh) FILTER (WHERE aside) AS aside_dc_milliwh, sum(ac_milliwh) FILTER (WHERE aside) AS aside_ac_milliwh,
-               count(*) FILTER (WHERE aside) AS aside_buckets
-        FROM weighed GROUP BY 1, 2
-    ), totals AS (
-        SELECT vehicle_id, {bin_of} AS bin, sum(dc_milliwh) AS dc_milliwh, sum(ac_milliwh) AS ac_milliwh, sum(dc_readings) AS dc_readings,
-               sum(ac_readings) AS ac_readings, min(dc_smallest) AS dc_smallest, min(ac_smallest) AS ac_smallest, sum(temp_sum) AS temp_sum, sum(temp_count) AS temp_count
-        FROM quarter GROUP BY 1, 2
-    )
-    SELECT d.vehicle_id, d.meter_ids, d.mates, d.dc_rhythm_s, d.ac_rhythm_s, t.bin, t.dc_milliwh, t.ac_milliwh, t.dc_readings, t.ac_readings,
-           t.dc_smallest, t.ac_smallest, t.temp_sum, t.temp_count, j.dc_received, j.ac_received, j.dc_due, j.ac_due, j.charging_s, j.plain_charging_s,
-           j.aside_dc_milliwh, j.aside_ac_milliwh, j.aside_buckets, s.stuck_s, s.stuck_ac_milliwh
-    FROM device d
-    LEFT JOIN totals t USING (vehicle_id)
-    LEFT JOIN judged j ON j.vehicle_id = t.vehicle_id AND j.bin IS NOT DISTINCT FROM t.bin
-    LEFT JOIN stuck_run s ON s.vehicle_id = t.vehicle_id AND s.bin IS NOT DISTINCT FROM t.bin
-    ORDER BY d.vehicle_id, t.bin"""
+        SELECT vehicle_id FROM live UNION SELECT vehicle_id FROM assignment WHERE vehicle_id = ANY(%(ids)s)
+    ), stretch AS MATERIALIZED (
+        SELECT row_number() OVER (ORDER BY known.vehicle_id, a.span_from) AS n, known.vehicle_id, coalesce(a.meter_id, '') AS meter_id,
+               coalesce(a.span_from, %(start)s) AS span_from, coalesce(a.span_to, %(end)s) AS span_to,
+               coalesce(live.rhythm_s, {UNKNOWN_RHYTHM_S}) AS dc_rhythm_s, coalesce(live_meter.rhythm_s, 0) AS ac_rhythm_s
+        FROM known LEFT JOIN live USING (vehicle_id) LEFT JOIN assigned a USING (vehicle_id) LEFT JOIN live_meter USING (meter_id)
+    ), of_vehicle AS (
+        SELECT n, vehicle_id AS device_id, span_from, span_to FROM stretch
+    ), of_meter AS (
+        SELECT n, meter_id AS device_id, span_from, span_to FROM stretch WHERE meter_id <> ''
+    ), {pieces_sql(VEHICLE, days, "of_vehicle")}, {pieces_sql(METER, days, "of_meter")}
+    SELECT * FROM ({gathered(_STRETCH, "stretch")}) s, ({gathered(_ASSIGNED, "assigned")}) a,
+         ({gathered_pieces(VEHICLE)}) v, ({gathered_pieces(METER)}) m"""

@@ -1,0 +1,235 @@
+"""From what each side did in each quarter to a vehicle's evidence: the one place where this is worked out, for one vehicle, a page or the fleet.
+
+Everything is a whole number: energy in thousandths of a watt-hour, time in microseconds, temperature and charge in hundredths.
+"""
+
+from dataclasses import dataclass
+from itertools import count
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charging.evidence import COLD_CENTI_C, CONDITIONING_BELOW_PCT, FULL_CENTI_PCT, Evidence, Stream
+from db.gathered import Ints
+
+QUARTER_US = 900_000_000
+QUARTER_S = 900
+QUARTERS_AN_HOUR = 4
+
+# Rows of a side's matrix: what it did in a quarter. FIRST and LAST are the instants of the first and last charging reading, in µs since
+# the quarter's beginning; they and SMALLEST are 0 where there is none. The vehicle's side has four more.
+READINGS, CHARGING, MILLIWH, SMALLEST, FIRST, LAST = range(6)
+AC_FIELDS = ("readings", "charging_readings", "milliwh", "smallest", "charging_first", "charging_last")
+TEMP_SUM, TEMP_COUNT, TEMP_MIN, SOC_MIN = range(6, 10)
+DC_FIELDS = (*AC_FIELDS, "temp_sum", "temp_count", "temp_min", "soc_min")
+NO_TEMP, NO_SOC = 32_767, -1
+
+_FAR_US = 1 << 60  # later than any instant of a quarter
+_UNKNOWN_S = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Quarters:
+    """Quarters in which a side reported, ordered by vehicle, quarter and assignment; all arrays have one entry for each.
+
+    `vehicle` is an index from 0, `number` counts quarters from any beginning, `cut_us` is how far into its quarter the window or the
+    assignment begins, `dc` has the shape (len(DC_FIELDS), n), `ac` (len(AC_FIELDS), n), in any width of integer.
+    """
+
+    vehicle: Ints
+    number: Ints
+    cut_us: Ints
+    dc: NDArray[np.signedinteger]
+    ac: NDArray[np.signedinteger]
+
+
+@dataclass(frozen=True, slots=True)
+class Rhythms:
+    """Seconds between two readings, by vehicle: its own and its meter's."""
+
+    dc_s: Ints
+    ac_s: Ints
+
+
+# Columns of what `weigh` returns.
+(
+    _DC_MILLIWH,
+    _AC_MILLIWH,
+    _DC_READINGS,
+    _AC_READINGS,
+    _TEMP_SUM,
+    _TEMP_COUNT,
+    _DC_RECEIVED,
+    _AC_RECEIVED,
+    _DC_DUE,
+    _AC_DUE,
+    _DC_SMALLEST,
+    _AC_SMALLEST,
+    _CHARGING_S,
+    _PLAIN_S,
+    _ASIDE_DC,
+    _ASIDE_AC,
+    _ASIDE,
+    _STUCK_S,
+    _STUCK_AC,
+    _DC_RHYTHM,
+    _AC_RHYTHM,
+) = range(21)
+WIDTH = 21
+
+
+def weigh(quarters: Quarters, rhythms: Rhythms, group: Ints | None = None, group_vehicle: Ints | None = None) -> Ints:
+    """Sums and judgements (groups, WIDTH), a row for each vehicle; or for each group of quarters, where `group` (ascending) and the groups' vehicles are given.
+
+    What happened in the hour before a quarter counts for it across groups, never across vehicles.
+    """
+    group = quarters.vehicle if group is None else group
+    vehicle = np.arange(len(rhythms.dc_s)) if group_vehicle is None else group_vehicle
+    found = np.zeros((len(vehicle), WIDTH), np.int64)
+    found[:, _CHARGING_S] = found[:, _PLAIN_S] = _UNKNOWN_S
+    found[:, _DC_RHYTHM], found[:, _AC_RHYTHM] = rhythms.dc_s[vehicle], rhythms.ac_s[vehicle]
+    _total(found, quarters, group)
+    active = np.flatnonzero((quarters.dc[LAST] > 0) | (quarters.ac[LAST] > 0))
+    if len(active):
+        _judge(found, _only(quarters, active), rhythms, group[active])
+    return found
+
+
+def _only(quarters: Quarters, rows: Ints) -> Quarters:
+    q = quarters
+    dc, ac = q.dc[:, rows].astype(np.int64, copy=False), q.ac[:, rows].astype(np.int64, copy=False)
+    return Quarters(q.vehicle[rows], q.number[rows], q.cut_us[rows], dc, ac)
+
+
+def _starts(group: Ints) -> Ints:
+    """Where each group begins."""
+    changes = np.empty(len(group), np.bool_)
+    changes[:1] = True
+    np.not_equal(group[1:], group[:-1], out=changes[1:])
+    return np.flatnonzero(changes)
+
+
+def _total(found: Ints, quarters: Quarters, group: Ints) -> None:
+    if not len(group):
+        return
+    starts, dc, ac = _starts(group), quarters.dc, quarters.ac
+    rows = group[starts]
+    for column, values in (
+        (_DC_MILLIWH, dc[MILLIWH]),
+        (_AC_MILLIWH, ac[MILLIWH]),
+        (_DC_READINGS, dc[READINGS]),
+        (_AC_READINGS, ac[READINGS]),
+        (_TEMP_SUM, dc[TEMP_SUM]),
+        (_TEMP_COUNT, dc[TEMP_COUNT]),
+    ):
+        found[rows, column] = np.add.reduceat(values, starts, dtype=np.int64)
+    for column, values in ((_DC_SMALLEST, dc[SMALLEST]), (_AC_SMALLEST, ac[SMALLEST])):
+        least = np.minimum.reduceat(np.where(values > 0, values, np.int64(_FAR_US)), starts)
+        found[rows, column] = np.where(least < _FAR_US, least, 0)
+
+
+def _judge(found: Ints, active: Quarters, rhythms: Rhythms, group: Ints) -> None:
+    """The quarters in which a side charged: how much was due in them and what has to be set aside."""
+    dc, ac = active.dc, active.ac
+    dc_rhythm_us, ac_rhythm_us = rhythms.dc_s[active.vehicle] * 1_000_000, rhythms.ac_s[active.vehicle] * 1_000_000
+    active_us = _active_us(active, dc_rhythm_us, ac_rhythm_us)
+    dc_due, ac_due = _due(active_us, dc_rhythm_us), _due(active_us, ac_rhythm_us)
+    aside = _aside(active)
+    plain, ac_charged = ~aside, ac[CHARGING] > 0
+    starts = _starts(group)
+    rows = group[starts]
+    for column, values in (
+        (_DC_RECEIVED, np.minimum(dc[READINGS], dc_due)),
+        (_AC_RECEIVED, np.minimum(ac[READINGS], ac_due)),
+        (_DC_DUE, dc_due),
+        (_AC_DUE, ac_due),
+        (_ASIDE_DC, dc[MILLIWH] * aside),
+        (_ASIDE_AC, ac[MILLIWH] * aside),
+        (_ASIDE, aside.astype(np.int64)),
+    ):
+        found[rows, column] = np.add.reduceat(values, starts)
+    known = np.add.reduceat(ac[CHARGING], starts) > 1
+    for column, values in ((_CHARGING_S, active_us * ac_charged), (_PLAIN_S, active_us * (ac_charged & plain))):
+        found[rows, column] = np.where(known, _whole_seconds(np.add.reduceat(values, starts)), _UNKNOWN_S)
+    stuck = np.flatnonzero((dc[READINGS] > 0) & (dc[MILLIWH] == 0) & (ac[MILLIWH] > 0) & plain)
+    if len(stuck):
+        _longest_stuck_run(found, active.vehicle[stuck], active.number[stuck], ac[MILLIWH][stuck], group[stuck])
+
+
+def _active_us(active: Quarters, dc_rhythm_us: Ints, ac_rhythm_us: Ints) -> Ints:
+    """From a rhythm before the first charging reading of either side, but within the quarter and the assignment, to the last one."""
+    dc, ac = active.dc, active.ac
+    dc_from = np.where(dc[LAST] > 0, dc[FIRST] - dc_rhythm_us, _FAR_US)
+    ac_from = np.where(ac[LAST] > 0, ac[FIRST] - ac_rhythm_us, _FAR_US)
+    return np.asarray(np.maximum(dc[LAST], ac[LAST]) - np.maximum(np.minimum(dc_from, ac_from), active.cut_us))
+
+
+def _due(active_us: Ints, rhythm_us: Ints) -> Ints:
+    """Readings due at this rhythm: the nearest whole number, half up, at least one."""
+    return np.asarray(np.maximum(1, (2 * active_us + rhythm_us) // (2 * rhythm_us)))
+
+
+def _whole_seconds(us: Ints) -> Ints:
+    return np.asarray((us + 500_000) // 1_000_000)
+
+
+def _aside(active: Quarters) -> NDArray[np.bool_]:
+    """Standby of a full battery, and conditioning: a charge's first hour, cold, with little of the energy arriving."""
+    begun, coldest = _hour_before(active)
+    arrived_little = active.dc[MILLIWH] * 100 < active.ac[MILLIWH] * CONDITIONING_BELOW_PCT
+    conditioning = (begun < QUARTERS_AN_HOUR) & (coldest < COLD_CENTI_C) & arrived_little
+    return np.asarray((active.dc[SOC_MIN] >= FULL_CENTI_PCT) | conditioning)
+
+
+def _hour_before(active: Quarters) -> tuple[Ints, Ints]:
+    """For each quarter: active ones in the hour before it, and the coldest of these and itself. A re-assigned quarter stands there twice."""
+    stride = int(active.number.max()) + QUARTERS_AN_HOUR + 1
+    key, temp = active.vehicle * stride + active.number, active.dc[TEMP_MIN]
+    begun, coldest = np.zeros(len(key), np.int64), temp.copy()
+    for back in count(1):
+        gap = key[back:] - key[:-back]
+        near = gap <= QUARTERS_AN_HOUR
+        if not near.any():
+            return begun, coldest
+        twice = gap == 0
+        begun[back:] += near & ~twice
+        np.minimum(coldest[back:], temp[:-back], out=coldest[back:], where=near)
+        np.minimum(coldest[:-back], temp[back:], out=coldest[:-back], where=twice)
+    raise AssertionError  # count() never ends
+
+
+def _longest_stuck_run(found: Ints, vehicle: Ints, number: Ints, ac_milliwh: Ints, group: Ints) -> None:
+    """The run of quarters, each right after the other, with the most energy of the meter; the longer one where two have the same."""
+    starts = _starts(vehicle)
+    position = np.arange(len(vehicle)) - np.repeat(starts, np.diff(np.append(starts, len(vehicle))))
+    run = number - position
+    run -= run.min()
+    key, member = np.unique(group * (int(run.max()) + 1) + run, return_inverse=True)
+    stuck_s = np.bincount(member, minlength=len(key)) * QUARTER_S
+    stuck_ac = np.zeros(len(key), np.int64)
+    np.add.at(stuck_ac, member, ac_milliwh)
+    of_group = key // (int(run.max()) + 1)
+    # Written from the least to the greatest: the last one stays.
+    for n in np.lexsort((stuck_s, stuck_ac)):
+        found[of_group[n], _STUCK_S], found[of_group[n], _STUCK_AC] = stuck_s[n], stuck_ac[n]
+
+
+def evidence(weighed: list[int], meter_ids: tuple[str, ...], group: tuple[str, ...]) -> Evidence:
+    """One row of what `weigh` returns, in the words of the rules."""
+    (dc, ac, dc_n, ac_n, temp, temps, dc_got, ac_got, dc_due, ac_due, dc_least, ac_least) = weighed[:12]
+    charging_s, plain_s, aside_dc, aside_ac, aside, stuck_s, stuck_ac, dc_rhythm, ac_rhythm = weighed[12:]
+    return Evidence(
+        Stream(dc, dc_n, dc_got, dc_due, dc_least or None, dc_rhythm),
+        Stream(ac, ac_n, ac_got, ac_due, ac_least or None, ac_rhythm),
+        meter_ids,
+        None if charging_s == _UNKNOWN_S else charging_s,
+        dc - aside_dc,
+        ac - aside_ac,
+        None if plain_s == _UNKNOWN_S else plain_s,
+        aside,
+        stuck_s,
+        stuck_ac,
+        temp,
+        temps,
+        group,
+    )
