@@ -3,10 +3,10 @@
 from flask import Response
 from flask_openapi3 import OpenAPI, Tag
 
-from api.analytics import as_performance
 from api.errors import as_json
 from api.params import AlertsQuery
 from api.services import Services
+from api.words import as_performance
 from charging.verdict import Verdict
 
 _TAG = Tag(name="Alerts", description="What needs somebody")

@@ -3,22 +3,22 @@
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import islice
-from typing import Any
 
 import orjson
 from flask import Response
 from flask_openapi3 import OpenAPI, Tag
 
-from api.errors import Problem, as_json
+from api.asking import Asker
+from api.errors import Problem, as_json, as_response
 from api.params import AtQuery, PerformanceQuery, VehiclePath, sane
 from api.services import Services
+from api.words import WINDOW, as_performance, z
 from charging.verdict import Summary
 from db.queries import performance
 
 _TAG = Tag(name="Analytics", description="Charging efficiency")
-WINDOW = timedelta(hours=24)  # 24 × 3600 s, whatever the clocks on the wall did
 # Lines of CSV handed on together: one by one each costs a pass through the server.
 _ROWS_AT_ONCE = 500
 CSV_COLUMNS = (
@@ -27,11 +27,13 @@ CSV_COLUMNS = (
 ).split(",")
 
 
-def register(app: OpenAPI, services: Services) -> None:
+def register(app: OpenAPI, services: Services, asker: Asker) -> None:
     """GET /v1/analytics/performance…"""
 
     @app.get("/v1/analytics/performance/<vehicleId>", tags=[_TAG], summary="One vehicle's 24 hours")
     def get_performance(path: VehiclePath, query: AtQuery) -> Response:
+        if query.at is None:
+            return as_response(asker.ask(path.vehicleId, services.intake.limits.commit_wait_s))
         at = _at(services, query.at)
         found = _summaries(services, at, [path.vehicleId]).get(path.vehicleId)
         if found is None or not found.meter_ids:
@@ -58,43 +60,6 @@ def _summaries(services: Services, at: datetime, vehicle_ids: list[str] | None =
         return performance.summaries(conn, at - WINDOW, at, vehicle_ids, services.thresholds)
 
 
-def as_performance(vehicle_id: str, s: Summary, at: datetime, computed_at: datetime) -> dict[str, Any]:
-    """The wire's form: the reference's four keys first."""
-    return {
-        "totalAc": _plain(s.ac_kwh),
-        "totalDc": _plain(s.dc_kwh),
-        "efficiency": None if s.ratio is None else round(s.ratio, 2),
-        "avgTemp": _plain(s.avg_battery_temp_c),
-        "vehicleId": vehicle_id,
-        "meterIds": list(s.meter_ids),
-        "from": _z(at - WINDOW),
-        "to": _z(at),
-        "computedAt": _z(computed_at),
-        "efficiencyRatio": _rounded(s.ratio, 7),
-        "uncertainty": _rounded(s.uncertainty, 4),
-        "lossKwh": _plain(s.loss_kwh),
-        "expected": {"low": _rounded(s.expected_low, 4), "high": _rounded(s.expected_high, 4)},
-        "coverage": {"vehicle": _plain(_rounded(s.coverage_vehicle, 4)), "meter": _plain(_rounded(s.coverage_meter, 4))},
-        "readings": {"vehicle": s.vehicle_readings, "meter": s.meter_readings},
-        "verdict": s.verdict.value,
-        "severity": s.severity,
-        "reason": s.reason,
-    }
-
-
-def _plain(value: float | None) -> float | int | None:
-    """6 rather than 6.0, as the reference wrote it."""
-    return int(value) if value is not None and value == int(value) else value
-
-
-def _rounded(value: float | None, digits: int) -> float | None:
-    return None if value is None else round(value, digits)
-
-
-def _z(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
 def _fleet(services: Services, at: datetime | None) -> tuple[datetime, dict[str, Summary]]:
     """The window's end and every vehicle's row: exactly up to `at`, or the newest day in memory where none is asked for."""
     if at is not None:
@@ -118,7 +83,7 @@ def _json(services: Services, asked: datetime | None) -> Response:
 
 def _csv(services: Services, asked: datetime | None) -> Response:
     (at, found), now = _fleet(services, asked), services.now()
-    start, end, computed = _z(at - WINDOW), _z(at), _z(now)
+    start, end, computed = z(at - WINDOW), z(at), z(now)
 
     def lines() -> Iterator[str]:
         yield csv_line(CSV_COLUMNS)

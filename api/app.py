@@ -8,9 +8,10 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map
 
 from api import alerts, analytics, errors, fleet, mappings, operations, telemetry
+from api.asking import Asker
 from api.errors import Problem
 from api.fast_lane import FastLane
-from api.intake import INTAKE
+from api.lanes import LANES, Lanes
 from api.services import Services
 
 log = structlog.get_logger()
@@ -33,8 +34,10 @@ def create(services: Services) -> OpenAPI:
         validation_error_callback=_invalid_parameters,
         static_folder=None,
     )
-    for room in (telemetry, analytics, fleet, mappings, alerts, operations):
+    for room in (telemetry, fleet, mappings, alerts, operations):
         room.register(app, services)
+    asker = Asker(services.reading, services.thresholds, services.now)
+    analytics.register(app, services, asker)
     app.add_url_rule("/api", "api_ui", lambda: redirect("/api/swagger"))
     app.add_url_rule("/api-json", "api_json", lambda: redirect("/api/openapi.json"))
     app.register_error_handler(Problem, errors.response)
@@ -42,7 +45,7 @@ def create(services: Services) -> OpenAPI:
     app.register_error_handler(Exception, _unexpected)
     _fence(app)
     app.wsgi_app = FastLane(app.wsgi_app, services.intake)  # type: ignore[method-assign]
-    app.extensions[INTAKE] = services.intake
+    app.extensions[LANES] = Lanes(services.intake, asker)
     return app
 
 

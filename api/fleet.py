@@ -11,10 +11,11 @@ import psycopg
 from flask import Response
 from flask_openapi3 import OpenAPI, Tag
 
-from api.analytics import WINDOW, csv_line
+from api.analytics import csv_line
 from api.errors import Problem, as_json
 from api.params import HistoryQuery, MeterBody, MeterPath, PageQuery, SiteBody, SitePath, VehicleBody, VehiclePath, sane
 from api.services import Services
+from api.words import WINDOW
 from charging.verdict import Summary
 from db.queries import devices, history, performance
 from db.queries.devices import MeterNow, VehicleNow

@@ -6,12 +6,11 @@ from datetime import datetime
 from typing import Any
 
 from api.body import Head, json_value, refuse_by_head
-from api.committer import Committer, Finished, NotStored, Submission
+from api.committer import Committer, NotStored, Submission
 from api.errors import Answer, Problem, answer, faults, new_request_id, problem_answer, unavailable
 from api.schemas import METER_WIRE, REFUSED, VEHICLE_WIRE, Clock, Fault, Wire, readings
 from db.ingest import Outcome, Reading
 
-INTAKE = "voltledger-intake"  # under this name a Flask application keeps its intake, and our gunicorn worker finds it
 ROUTES = {"/v1/telemetry/vehicle": VEHICLE_WIRE, "/v1/telemetry/meter": METER_WIRE, "/v1/telemetry/batch": None}
 
 
@@ -57,33 +56,21 @@ class Intake:
         except Problem as problem:
             return problem_answer(problem, request)
 
-    def begin(self, route: str, head: Head, raw: bytes, finished: Finished) -> "Answer | tuple[Plan, Submission]":
-        """The answer where it is known at once; else `finished` is called by a committing thread, and `finish` gives the answer then."""
+    def begin(self, route: str, head: Head, raw: bytes, finished: "Callable[[Pending], None]") -> "Answer | Pending":
+        """The answer where it is known at once; else a committing thread calls `finished` with what is returned here."""
         request = new_request_id()
         try:
             refuse_by_head(head, self.limits.body_bytes)
             plan = self._plan(route, head, raw, request)
             if not plan.vehicles and not plan.meters:
                 return self._receipt(plan, [])
-            return plan, self.committer.enqueue(plan.vehicles, plan.meters, finished)
+            pending = Pending(self, plan)
+            self.committer.enqueue(plan.vehicles, plan.meters, lambda submission: finished(pending.done(submission)))
+            return pending
         except NotStored as refusal:
             return problem_answer(unavailable(refusal.kind, str(refusal)), request)
         except Problem as problem:
             return problem_answer(problem, request)
-
-    def finish(self, plan: Plan, submission: Submission) -> Answer:
-        """The answer to what `begin` began, once it is finished."""
-        try:
-            if submission.failure:
-                raise unavailable(submission.failure.kind, str(submission.failure))
-            return self._receipt(plan, submission.outcomes)
-        except Problem as problem:
-            return problem_answer(problem, plan.request_id)
-
-    def timed_out(self, plan: Plan) -> Answer:
-        """The answer to what `begin` began where the commit takes too long."""
-        refusal = self.committer.late(self.limits.commit_wait_s)
-        return problem_answer(unavailable(refusal.kind, str(refusal)), plan.request_id)
 
     def refuse_early(self) -> None:
         """Raise Problem 503 where a body would be read and parsed for nothing."""
@@ -146,6 +133,15 @@ class Intake:
         except NotStored as refusal:
             raise unavailable(refusal.kind, str(refusal)) from None
 
+    def receipt(self, plan: Plan, submission: Submission) -> Answer:
+        """The answer to a request that was committed, or was not."""
+        try:
+            if submission.failure:
+                raise unavailable(submission.failure.kind, str(submission.failure))
+            return self._receipt(plan, submission.outcomes)
+        except Problem as problem:
+            return problem_answer(problem, plan.request_id)
+
     def _receipt(self, plan: Plan, outcomes: list[Outcome]) -> Answer:
         accepted, duplicates = outcomes.count(Outcome.ACCEPTED), outcomes.count(Outcome.DUPLICATE)
         rejected = plan.received - accepted - duplicates
@@ -158,6 +154,29 @@ class Intake:
             raise Problem(422, "invalid_readings", "Unprocessable Content", detail, **counts, **faults(errors))
         status = 207 if errors else 201 if accepted else 200
         return answer({"requestId": plan.request_id, **counts, **faults(errors)}, status, plan.request_id)
+
+
+@dataclass(slots=True, eq=False)
+class Pending:
+    """A request whose readings wait for their commit."""
+
+    intake: Intake
+    plan: Plan
+    submission: Submission | None = None
+
+    def done(self, submission: Submission) -> "Pending":
+        """The commit is over, one way or the other."""
+        self.submission = submission
+        return self
+
+    def finish(self) -> Answer:
+        """The receipt, once done."""
+        return self.intake.receipt(self.plan, self.submission) if self.submission else self.timed_out()
+
+    def timed_out(self) -> Answer:
+        """The answer where the commit takes too long: not confirmed."""
+        refusal = self.intake.committer.late(self.intake.limits.commit_wait_s)
+        return problem_answer(unavailable(refusal.kind, str(refusal)), self.plan.request_id)
 
 
 def _errors(plan: Plan, outcomes: list[Outcome]) -> list[Fault]:

@@ -1,4 +1,4 @@
-"""The plainest form of an HTTP request to a telemetry route, told apart from everything else without reading from a socket.
+"""The plainest form of an HTTP request to one of the hot routes, told apart from everything else without reading from a socket.
 
 What is not plain beyond doubt (another method or path, an unusual header, a length given twice, a large or chunked body) is not judged
 here: gunicorn's own parser does that. So nothing is accepted here that it would refuse.
@@ -14,7 +14,8 @@ from api.intake import ROUTES
 HEAD_BYTES = 4096  # a device's head has a few hundred; longer ones are not plain
 BODY_BYTES = 65_536  # some 500 readings; larger bodies are worth a thread of their own
 
-_REQUEST_LINE = re.compile(rb"POST (/v1/telemetry/[a-z]+) HTTP/1\.1\Z")
+_POST = re.compile(rb"POST (/v1/telemetry/[a-z]+) HTTP/1\.1\Z")
+_GET = re.compile(rb"GET /v1/analytics/performance/([A-Za-z0-9][A-Za-z0-9._:-]{0,63}) HTTP/1\.1\Z")
 _HEADER = re.compile(rb"([A-Za-z0-9-]+): ?([\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)\Z")
 # They change what a request means in ways that are not for us to handle.
 _NOT_PLAIN = frozenset((b"transfer-encoding", b"expect", b"upgrade", b"trailer", b"te", b"http2-settings"))
@@ -30,12 +31,13 @@ class Cut(Enum):
 
 @dataclass(frozen=True, slots=True)
 class PlainRequest:
-    """`size` is how many bytes of the buffer it took."""
+    """`size` is how many bytes of the buffer it took. `vehicle_id`: whose 24 hours are asked for; None where readings are posted."""
 
     route: str
     head: Head
     body: bytes
     size: int
+    vehicle_id: str | None = None
 
 
 def cut(buffer: bytes | bytearray) -> PlainRequest | Cut:
@@ -43,40 +45,40 @@ def cut(buffer: bytes | bytearray) -> PlainRequest | Cut:
     end = buffer.find(b"\r\n\r\n", 0, HEAD_BYTES)
     if end < 0:
         return Cut.PARTIAL if len(buffer) < HEAD_BYTES else Cut.NOT_PLAIN
-    found = _parsed(bytes(buffer[:end]))
-    if found is None:
+    first, *lines = bytes(buffer[:end]).split(b"\r\n")
+    headers = _headers(lines)
+    if headers is None:
         return Cut.NOT_PLAIN
-    route, head = found
+    if (asked := _GET.match(first)) and b"content-length" not in headers:
+        return PlainRequest("", Head(""), b"", end + 4, asked[1].decode())
+    posted, head = _POST.match(first), _head(headers)
+    if not posted or head is None or (route := posted[1].decode()) not in ROUTES:
+        return Cut.NOT_PLAIN
     size = end + 4 + (head.length or 0)
     if len(buffer) < size:
         return Cut.PARTIAL
     return PlainRequest(route, head, bytes(buffer[end + 4 : size]), size)
 
 
-def _parsed(raw: bytes) -> tuple[str, Head] | None:
-    """Route and head of a plain request; None where it is not plain."""
-    first, *lines = raw.split(b"\r\n")
-    line = _REQUEST_LINE.match(first)
-    if not line or (route := line[1].decode()) not in ROUTES:
-        return None
+def _headers(lines: list[bytes]) -> dict[bytes, bytes] | None:
+    """Values by name in small letters; None where one is not plain."""
     headers: dict[bytes, bytes] = {}
-    for header in lines:
-        found = _HEADER.match(header)
+    for line in lines:
+        found = _HEADER.match(line)
         if not found:
             return None
         name = found[1].lower()
         if name in _NOT_PLAIN or (name in _ONCE and name in headers):
             return None
         headers[name] = found[2]
-    head = _head(headers)
-    return (route, head) if head else None
+    stays_open = headers.get(b"connection", b"keep-alive").lower() == b"keep-alive"
+    return headers if stays_open and b"host" in headers else None
 
 
 def _head(headers: dict[bytes, bytes]) -> Head | None:
+    """What they say about a body; None where its length is not plain."""
     length = headers.get(b"content-length", b"")
-    if b"host" not in headers or not length.isdigit() or len(length) > 6 or int(length) > BODY_BYTES:
-        return None
-    if headers.get(b"connection", b"keep-alive").lower() != b"keep-alive":
+    if not length.isdigit() or len(length) > 6 or int(length) > BODY_BYTES:
         return None
     encoding = headers.get(b"content-encoding", b"").decode("latin-1").lower()
     return Head(headers.get(b"content-type", b"").decode("latin-1"), encoding, int(length))

@@ -1,4 +1,4 @@
-"""A gunicorn worker that answers plain telemetry requests from its event loop and leaves everything else to gunicorn's threads.
+"""A gunicorn worker that answers plain requests to the hot routes from its event loop and leaves everything else to gunicorn's threads.
 
 A thread per waiting device costs two hand-overs of the interpreter per request and makes the number of threads a limit on how many
 devices may wait for one commit. Here a request is read, validated and queued by the loop, and answered by it when the committing thread
@@ -17,10 +17,9 @@ from typing import Any
 from gunicorn import http
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
-from api.committer import Submission
 from api.errors import Answer
 from api.fast_lane import STATUS_LINES
-from api.intake import INTAKE, Intake, Plan
+from api.lanes import LANES, Lanes, Waiting
 from api.plain_http import BODY_BYTES, HEAD_BYTES, Cut, PlainRequest, cut
 
 ACCEPTS_A_TURN = 64  # new connections taken before those that wait get a turn
@@ -38,7 +37,7 @@ class Line:
     def __init__(self, conn: TConn, deadline: float) -> None:
         self.conn = conn
         self.buffer = bytearray()
-        self.waits: tuple[Plan, Submission] | None = None
+        self.waits: Waiting | None = None
         self.waits_since = 0.0
         self.deadline = deadline  # when an idle or half-sent request's connection is closed
         self.rests_until = 0.0
@@ -47,15 +46,15 @@ class Line:
 
 
 class TelemetryWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
-    """See the module. Where the application has no intake, or TLS is on, it is gunicorn's own threaded worker."""
+    """See the module. Where the application has no lanes, or TLS is on, it is gunicorn's own threaded worker."""
 
     def load_wsgi(self) -> None:
-        """Load the application and find its intake."""
+        """Load the application and find its lanes."""
         super().load_wsgi()
         extensions = getattr(self.wsgi, "extensions", {})
-        self._intake: Intake | None = None if self.cfg.is_ssl else extensions.get(INTAKE)
+        self._lanes: Lanes | None = None if self.cfg.is_ssl else extensions.get(LANES)
         self._lines: set[Line] = set()
-        self._done: deque[tuple[Line, Submission]] = deque()
+        self._done: deque[tuple[Line, Waiting]] = deque()
         self._woken = False
         self._swept = 0.0
 
@@ -63,7 +62,7 @@ class TelemetryWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
 
     def accept(self, listener: socket.socket) -> None:
         """Take what has come in, without a thread: most connections bring telemetry."""
-        if self._intake is None:
+        if self._lanes is None:
             super().accept(listener)
             return
         for _ in range(ACCEPTS_A_TURN):
@@ -110,7 +109,7 @@ class TelemetryWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
 
     def finish_request(self, conn: TConn, fs: Any) -> None:
         """A thread is done with a connection: if it stays open, it is the loop's again."""
-        mine = self._intake is not None and not fs.cancelled() and fs.exception() is None and fs.result() is True
+        mine = self._lanes is not None and not fs.cancelled() and fs.exception() is None and fs.result() is True
         if mine and not conn.is_http2 and not conn.parser.unreader.buf.getvalue():
             self._adopt(conn)
         else:
@@ -160,36 +159,34 @@ class TelemetryWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
             self._begin(line, request)
 
     def _begin(self, line: Line, request: PlainRequest) -> None:
-        assert self._intake is not None
-        if refusal := self._intake.refusal():
+        assert self._lanes is not None
+        if refusal := self._lanes.refusal(request):
             self._send(line, refusal)
             if line in self._lines:
                 self._deafen(line)
                 line.rests_until = time.monotonic() + REST_S
             return
-        begun = self._intake.begin(request.route, request.head, request.body, partial(self._finished, line))
+        begun = self._lanes.begin(request, partial(self._finished, line))
         if isinstance(begun, Answer):
             self._send(line, begun)
         else:
-            line.waits = begun
-            line.waits_since = time.monotonic()
+            line.waits, line.waits_since = begun, time.monotonic()
 
-    def _finished(self, line: Line, submission: Submission) -> None:
-        """Called by a committing thread; the loop is woken once for all that are done."""
-        self._done.append((line, submission))
+    def _finished(self, line: Line, waiting: Waiting) -> None:
+        """Called by a thread that works for many requests; the loop is woken once for all that are done."""
+        self._done.append((line, waiting))
         if not self._woken:
             self._woken = True
             self.method_queue.defer(self._answer_done)
 
     def _answer_done(self) -> None:
-        assert self._intake is not None
         self._woken = False  # before looking: what is done from here on wakes us again
         while self._done:
-            line, submission = self._done.popleft()
-            if line.waits is None or line.waits[1] is not submission:
+            line, waiting = self._done.popleft()
+            if line.waits is not waiting:
                 continue  # it was told already that this takes too long
-            plan, line.waits = line.waits[0], None
-            self._send(line, self._intake.finish(plan, submission))
+            line.waits = None
+            self._send(line, waiting.finish())
             self._resume(line)
 
     def _resume(self, line: Line) -> None:
@@ -216,7 +213,7 @@ class TelemetryWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
         """gunicorn calls this after every turn of the loop: end what took too long."""
         super().murder_keepalived(force)
         now = time.monotonic()
-        if self._intake is None or (now - self._swept < SWEEP_EVERY_S and not force):
+        if self._lanes is None or (now - self._swept < SWEEP_EVERY_S and not force):
             return
         self._swept = now
         for line in list(self._lines):
@@ -231,12 +228,12 @@ class TelemetryWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
                 self._resume(line)
 
     def _hurry(self, line: Line, now: float) -> None:
-        """Tell a device that its commit takes too long: the outcome is not confirmed."""
-        assert self._intake is not None
+        """Tell a client that waiting takes too long: nothing is confirmed."""
+        assert self._lanes is not None
         assert line.waits is not None
-        if now - line.waits_since > self._intake.limits.commit_wait_s:
-            plan, line.waits = line.waits[0], None
-            self._send(line, self._intake.timed_out(plan))
+        if now - line.waits_since > self._lanes.wait_s:
+            waiting, line.waits = line.waits, None
+            self._send(line, waiting.timed_out())
             self._resume(line)
 
     def _cap_keepalive(self, deadline: float) -> None:

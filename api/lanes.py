@@ -1,0 +1,42 @@
+"""The two ways that are hot enough to go round Flask: readings in, one vehicle's 24 hours out. Both gather many requests for one transaction.
+
+`begin` never waits. What has to wait is finished by a thread that does the work for many, and then says the answer.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from api.asking import Asker
+from api.errors import Answer
+from api.intake import Intake
+from api.plain_http import PlainRequest
+
+LANES = "voltledger-lanes"  # under this name a Flask application keeps them, and our gunicorn worker finds them
+
+
+class Waiting(Protocol):
+    """A request that waits for others' work."""
+
+    def finish(self) -> Answer:
+        """The answer, once it has been said to be finished."""
+
+    def timed_out(self) -> Answer:
+        """The answer where that takes too long."""
+
+
+class Lanes:
+    """`begin` with a plain request; `wait_s` is how long one may wait."""
+
+    def __init__(self, intake: Intake, asker: Asker) -> None:
+        self._intake, self._asker = intake, asker
+        self.wait_s = intake.limits.commit_wait_s
+
+    def refusal(self, request: PlainRequest) -> Answer | None:
+        """The 503 for a request that would be parsed for nothing, if it would."""
+        return self._intake.refusal() if request.vehicle_id is None else None
+
+    def begin(self, request: PlainRequest, finished: Callable[[Waiting], None]) -> Answer | Waiting:
+        """The answer where it is known at once; else `finished` is called, by another thread, with what is returned here."""
+        if request.vehicle_id is not None:
+            return self._asker.begin(request.vehicle_id, finished)
+        return self._intake.begin(request.route, request.head, request.body, finished)
