@@ -7,7 +7,7 @@ VEHICLES ?= 200
 .PHONY: help run serve psql test check bench bench-quick dataset lint format lock clean setup setup-dev
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: setup ## Everything with a simulated fleet, on http://127.0.0.1:8050 (VEHICLES=200)
 	@exec $(PYTHON) -m dashboard --simulate $(VEHICLES)
