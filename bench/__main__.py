@@ -1,23 +1,23 @@
 """Measures, prints a table, and says what is missing. Exit code 1 when figures would not be honest, or the product does not run."""
 
 import argparse
-import importlib
 import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 
-from bench import batches, herd, mixed, overload, peers, singles
+from bench import batches, herd, mixed, overload, peers, singles, way_out
 from bench.installation import PROJECT, BenchError, Installation, Missing, installation
 from bench.machine import described
-from bench.table import Line, Spread, markdown, notes
-from db.embedded import running_url
+from bench.table import Line, markdown, notes
+from db.embedded import EmbeddedPostgres
 
+DATA_SET = Path(".data-bench")  # where `make dataset` leaves it
 DOCUMENT = PROJECT / "docs" / "benchmarks.md"
 Section = tuple[list[Line], str]  # and the version of the PostgreSQL that was measured
 
@@ -62,18 +62,12 @@ def _mixed(target: Installation, quick: bool) -> list[Line]:
 
 def _way_out(_asked: Asked) -> Section:
     """On the data set, wherever it was loaded: it takes too long to make for this alone."""
-    try:
-        figures: Mapping[str, float] = importlib.import_module("bench.way_out").figures(url := _data_set())
-    except ModuleNotFoundError:
-        raise Missing("bench/way_out.py is not there") from None
-    return [Line(name, Spread((value,)), "") for name, value in figures.items()], _version(url)
-
-
-def _data_set() -> str:
-    url = os.environ.get("DATABASE_URL") or running_url(Path(os.environ.get("VOLTLEDGER_DATA_DIR", ".data")))
-    if not url:
-        raise Missing("no data set: load it with `make dataset`, and start the product or set DATABASE_URL")
-    return url
+    if url := os.environ.get("DATABASE_URL"):
+        return way_out.lines(url), _version(url)
+    if not DATA_SET.exists():
+        raise Missing("no data set: load it with `make dataset`, or set DATABASE_URL to one")
+    with EmbeddedPostgres(DATA_SET, shared_buffers_mb=2048) as server:
+        return way_out.lines(server.url), _version(server.url)
 
 
 MEASUREMENTS: dict[str, Callable[[Asked], Section]] = {

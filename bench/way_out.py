@@ -15,6 +15,7 @@ from typing import Any
 import psycopg
 
 import config
+from bench.table import Line, Spread
 from charging.verdict import Thresholds
 from db import ingest
 from db.engine import Conn
@@ -72,7 +73,7 @@ def one_vehicle(url: str, requests: int = 500, at: datetime | None = None) -> di
     with connected(url) as conn:
         at = at or newest(conn) - timedelta(seconds=37)
         ids = performance.known_vehicles(conn)
-        latencies = []
+        latencies: list[float] = []
         for n in range(requests + 20):
             if n == 20:
                 clock, latencies = Clock(conn), []
@@ -160,6 +161,95 @@ def plain_sql(url: str, times: int = 3) -> float:
             conn.execute(PLAIN_SQL, {"start": at - WINDOW, "end": at}).fetchall()
             spent.append((time.perf_counter() - started) * 1000)
         return round(statistics.median(spent))
+
+
+def bytes_a_reading(url: str) -> float:
+    """History, live state and sums with their indexes, on disk, for each reading of both sides (as counted when the days were last analysed)."""
+    with connected(url) as conn:
+        row = conn.execute(
+            """SELECT sum(pg_total_relation_size(c.oid)), sum(c.reltuples) FILTER (WHERE c.relname ~ '^(vehicle|meter)_history_[0-9]+$')
+               FROM pg_class c WHERE c.relkind = 'r' AND c.relname ~ '^((vehicle|meter)_(history|rollup)_[0-9]+|live_(vehicle|meter))$'"""
+        ).fetchone()
+    assert row is not None
+    return round(float(str(row[0])) / max(1.0, float(str(row[1]))), 1)
+
+
+def with_history(conn: Conn, at: datetime, many: int = 300) -> tuple[list[str], list[str]]:
+    """Vehicles with more than two days of history behind them, and as many others."""
+    rows = conn.execute("SELECT DISTINCT vehicle_id FROM vehicle_rollup WHERE bucket < %s LIMIT %s", (at - 2 * WINDOW, many)).fetchall()
+    old = [str(row[0]) for row in rows]
+    return old, [name for name in performance.known_vehicles(conn) if name not in set(old)][: max(len(old), many)]
+
+
+def of_vehicles(conn: Conn, ids: list[str], at: datetime, requests: int = 300) -> float:
+    """Median ms of one vehicle's 24 hours."""
+    spent = []
+    for n in range(requests + 20):
+        started = time.perf_counter()
+        performance.summaries(conn, at - WINDOW, at, [ids[n * 7 % len(ids)]])
+        spent.append((time.perf_counter() - started) * 1000)
+    return statistics.median(spent[20:])
+
+
+def lines(url: str, rounds: int = 3) -> list[Line]:
+    """What the runner prints, measured on a loaded data set (see `make dataset`)."""
+    with connected(url) as conn:
+        at = newest(conn) - timedelta(seconds=37)
+        old, young = with_history(conn, at)
+        conn.rollback()
+        conn.autocommit = True
+        turns = [(of_vehicles(conn, young, at), of_vehicles(conn, old, at) if old else 0.0) for _ in range(rounds)]
+    one = one_vehicle(url)
+    plain, day = Spread.of(plain_sql(url, 1) for _ in range(rounds)), fleet(url)
+    http = over_http(url)
+    refresh = Spread((day["refresh"]["wall_ms"],) * rounds)
+    made = [
+        Line(
+            "one vehicle's 24 h, without HTTP: median",
+            Spread.of(turn[0] for turn in turns),
+            "ms",
+            bar=2.5,
+            less_is_better=True,
+            note=f"web {one['web_cpu_ms']} + PostgreSQL {one['pg_cpu_ms']} ms of CPU",
+        )
+    ]
+    if old:
+        made.append(
+            Line(
+                f"the same for {len(old)} vehicles with 30 days of history",
+                Spread.of(turn[1] for turn in turns),
+                "ms",
+                "a vehicle with one day",
+                Spread.of(turn[0] for turn in turns),
+                ratio_bar=round(1 / 1.2, 2),
+                less_is_better=True,
+            )
+        )
+    return [
+        *made,
+        Line("fleet's 24 h: CPU of server and database a tick", Spread((day["cpu_ms_a_tick"],)), "ms", bar=60, less_is_better=True),
+        Line(
+            "fleet's 24 h: one refresh (every 20 s)",
+            refresh,
+            "ms",
+            "plain SQL over history",
+            plain,
+            ratio_bar=25,
+            less_is_better=True,
+            note=f"web {day['refresh']['web_cpu_ms']} + PostgreSQL {day['refresh']['pg_cpu_ms']} ms of CPU; the first after a start {day['cold']['wall_ms']} ms",
+        ),
+        Line(
+            f"of {day['vehicles']:,} vehicles, numbers that differ from the vehicle's own",
+            Spread((day["unequal"],)),
+            "",
+            bar=0,
+            less_is_better=True,
+        ),
+        Line(f"CSV of {http['csv_rows']:,.0f} vehicles, up to now", Spread((http["csv_ms"],)), "ms", bar=2000, less_is_better=True),
+        Line("the same up to a given instant, everything read anew", Spread((http["csv_at_ms"],)), "ms", less_is_better=True),
+        Line("live picture: CPU of the web process when it is made", Spread((http["picture_cpu_ms"],)), "ms", less_is_better=True),
+        Line("on disk, with indexes, live state and sums", Spread((bytes_a_reading(url),)), "bytes a reading", less_is_better=True),
+    ]
 
 
 if __name__ == "__main__":
