@@ -22,11 +22,22 @@ pytestmark = pytest.mark.slow
 
 
 class Server:
-    """A gunicorn with one process, and what it answers."""
+    """A gunicorn, and what it answers."""
 
-    def __init__(self, url: str, **settings: str) -> None:
+    def __init__(self, url: str, processes: int = 1, **settings: str) -> None:
         self.url, self.port = url, free_port()
-        options = ["--worker-class", "api.worker.TelemetryWorker", "--threads", "4", "--graceful-timeout", "8", "--keep-alive", "30"]
+        options = [
+            "--worker-class",
+            "api.worker.TelemetryWorker",
+            "--threads",
+            "4",
+            "--graceful-timeout",
+            "8",
+            "--keep-alive",
+            "30",
+            "--workers",
+            str(processes),
+        ]
         self.process = subprocess.Popen(
             [
                 sys.executable,
@@ -250,3 +261,51 @@ def test_c7_what_had_arrived_before_sigterm_is_answered(postgres_url: str, templ
             assert {answer(line)[0] for line in lines} == {201}
         assert server.process.wait(12) == 0
         assert rows(url) == 50
+
+
+def test_p3_several_processes_count_a_reading_once(postgres_url: str, template_database: str) -> None:
+    with fresh_database(postgres_url, template_database, "processes") as url:
+        server = Server(url, processes=3)
+        try:
+            with contextlib.ExitStack() as held:
+                lines = [held.enter_context(server.connect()) for _ in range(60)]
+                for line in lines:
+                    line.sendall(post([van(vehicleId=f"van-{n}", timestamp=f"2026-02-04T10:{n:02d}:00Z") for n in range(50)]))
+                receipts = [json.loads(answer(line)[2]) for line in lines]
+            assert sum(receipt["accepted"] for receipt in receipts) == 50
+            assert sum(receipt["duplicates"] for receipt in receipts) == 59 * 50
+            assert rows(url) == 50
+            with psycopg.connect(url) as conn:
+                assert conn.execute("SELECT sum(readings) FROM vehicle_rollup").fetchone() == (50,)
+                assert conn.execute("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()").fetchone() == (0,)
+        finally:
+            assert server.stop() == 0
+
+
+def test_a_vehicles_day_asked_for_by_many_at_once_is_each_ones_own(server: Server) -> None:
+    for n in range(12):
+        server.ask(post(van(vehicleId=f"many-{n}", kwhDeliveredDc=1 + n / 10)))
+        with psycopg.connect(server.url) as conn:
+            conn.execute("INSERT INTO fleet_mapping VALUES (%s, %s)", (f"many-{n}", f"many-{n}"))
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    for n in range(12):
+        assert server.ask(post(van(vehicleId=f"many-{n}", kwhDeliveredDc=2 + n, timestamp=now)))[0] == 201
+    with contextlib.ExitStack() as held:
+        lines = [held.enter_context(server.connect()) for _ in range(40)]
+        for number, line in enumerate(lines):
+            line.sendall(f"GET /v1/analytics/performance/many-{number % 13} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        for number, line in enumerate(lines):
+            status, headers, body = answer(line)
+            if number % 13 == 12:
+                assert (status, headers["content-type"], json.loads(body)["detail"]) == (
+                    404,
+                    "application/problem+json",
+                    "Mapping not found",
+                )
+                continue
+            found = json.loads(body)
+            assert (status, found["vehicleId"], found["totalDc"]) == (200, f"many-{number % 13}", 2 + number % 13)
+            again = server.ask(
+                f"GET /v1/analytics/performance/{found['vehicleId']}?at={found['to'].replace('+', '%2B')} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+            )
+            assert {**json.loads(again[2]), "computedAt": None} == {**found, "computedAt": None}
