@@ -23,6 +23,12 @@ class Settings(BaseSettings):
         None, validation_alias="DATABASE_URL", description="PostgreSQL 15 or newer to use. Empty: the embedded server in the data folder."
     )
     data_dir: Path = Field(Path(".data"), description="What the embedded PostgreSQL keeps. Survives restarts; one installation per folder.")
+    shared_buffers_mb: int | None = Field(
+        None,
+        ge=16,
+        le=65_536,
+        description="MB of its tables that the embedded PostgreSQL keeps in memory. Empty: an eighth of the machine's, from 128 to 2048.",
+    )
     host: str = Field("127.0.0.1", description="Address to listen on. Loopback unless something in front keeps strangers out.")
     port: int = Field(8050, ge=0, le=65535, description="Port to listen on.")
 
