@@ -66,6 +66,9 @@ class Settings(BaseSettings):
         description="Days in the past that may get their first reading per hour: a broken clock must not make thousands of tables.",
     )
     statement_timeout_s: float = Field(5.0, gt=0, description="A statement of the write path or of a page is ended after this.")
+    compact_after_hours: float = Field(
+        6.0, ge=0, description="Hours after the end of a UTC day at which its tables are made small, once. 0: never by itself."
+    )
 
     read_connections: int = Field(4, ge=1, description="Connections for pages and analytics, apart from those of the committer.")
     tick_s: float = Field(5.0, gt=0, description="How often the fleet's picture is made anew and open pages ask for it.")
