@@ -5,7 +5,7 @@ from pathlib import Path
 
 MIB = 1024 * 1024
 _LEAST_MB = 128  # what PostgreSQL takes when nobody says anything
-# The pages of a day's keys that 20,000 devices write to are 320 MB. With more the system's own cache, which holds everything else, does as well.
+# The pages that 20,000 devices write to are about 200 MB. What is read again beyond this the system's own cache holds as well.
 _MOST_MB = 2048
 _SHARE = 8  # web processes, the system's cache and sorts need theirs
 # A container's limit: control groups version 2, then 1. "max", or a number near 2^63, is none.
