@@ -23,6 +23,12 @@ class Settings(BaseSettings):
         None, validation_alias="DATABASE_URL", description="PostgreSQL 15 or newer to use. Empty: the embedded server in the data folder."
     )
     data_dir: Path = Field(Path(".data"), description="What the embedded PostgreSQL keeps. Survives restarts; one installation per folder.")
+    shared_buffers_mb: int | None = Field(
+        None,
+        ge=16,
+        le=65_536,
+        description="MB of its tables that the embedded PostgreSQL keeps in memory. Empty: an eighth of the machine's, from 128 to 2048.",
+    )
     host: str = Field("127.0.0.1", description="Address to listen on. Loopback unless something in front keeps strangers out.")
     port: int = Field(8050, ge=0, le=65535, description="Port to listen on.")
 
@@ -59,6 +65,9 @@ class Settings(BaseSettings):
         description="Days in the past that may get their first reading per hour: a broken clock must not make thousands of tables.",
     )
     statement_timeout_s: float = Field(5.0, gt=0, description="A statement of the write path or of a page is ended after this.")
+    compact_after_hours: float = Field(
+        6.0, ge=0, description="Hours after the end of a UTC day at which its tables are made small, once. 0: never by itself."
+    )
 
     read_connections: int = Field(4, ge=1, description="Connections for pages and analytics, apart from those of the committer.")
     tick_s: float = Field(5.0, gt=0, description="How often the fleet's picture is made anew and open pages ask for it.")

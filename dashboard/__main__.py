@@ -29,6 +29,7 @@ from rich.logging import RichHandler
 
 import config
 from dashboard.children import Child
+from db import machine
 from db.embedded import BinariesMissing, EmbeddedPostgres, EmbeddedPostgresError
 from db.schema import migrate
 
@@ -158,7 +159,8 @@ def open_database(settings: config.Settings, tree: contextlib.ExitStack) -> str:
         url = settings.database_url
     else:
         try:
-            url = tree.enter_context(EmbeddedPostgres(settings.data_dir)).url
+            buffers_mb = settings.shared_buffers_mb or machine.shared_buffers_mb(machine.memory_bytes())
+            url = tree.enter_context(EmbeddedPostgres(settings.data_dir, shared_buffers_mb=buffers_mb)).url
         except (BinariesMissing, EmbeddedPostgresError, OSError) as error:
             raise CannotStart(str(error)) from None
     migrate(url)

@@ -52,7 +52,7 @@ def create_dash(settings: config.Settings | None = None) -> Dash:
     money = Money(settings.tariff_per_kwh, settings.currency, settings.grid_co2_kg_per_kwh)
     picture = FleetPicture(reading, settings.tick_s, settings.silent_after_s, money, window, _now)
     dash = _dash(server, Services(settings, reading, picture, thresholds, _now))
-    stop = housekeeping.start(admin, _now)
+    stop = housekeeping.start(admin, _now, settings.compact_after_hours)
     atexit.register(_close, committer, stop, reading, writing, admin)
     return dash
 

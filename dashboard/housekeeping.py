@@ -1,27 +1,31 @@
-"""What has to happen once, whichever process does it: days ahead get their tables, devices' rhythms are learned."""
+"""What has to happen once, whichever process does it: days ahead get their tables, rhythms are learned, days that are over are made small."""
 
 import threading
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date, datetime, timedelta
 from functools import partial
 
 import psycopg
 import structlog
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from db import partitions, rollups
+from db import compaction, partitions, rollups
 from db.engine import Conn
 from db.sides import SIDES, Side
 
 log = structlog.get_logger()
 _EVERY_S = 60.0
+# After a compaction that failed: what stood in its way (a dump, a full disk) does not go within a minute, and half a rebuild costs as much.
+_COMPACTION_PAUSE = timedelta(hours=1)
 _HOUSEKEEPING_LOCK = 4_096_115_003
 
 
-def start(pool: "ConnectionPool[Conn]", now: Callable[[], datetime]) -> threading.Event:
-    """Start the thread; set the event to end it."""
+def start(pool: "ConnectionPool[Conn]", now: Callable[[], datetime], compact_after_hours: float = 0) -> threading.Event:
+    """Start the thread; set the event to end it. Days are compacted so many hours after their end, with 0 never."""
     stop = threading.Event()
-    threading.Thread(target=_run, args=(pool, now, stop), name="housekeeping", daemon=True).start()
+    arguments = (pool, now, timedelta(hours=compact_after_hours), stop)
+    threading.Thread(target=_run, args=arguments, name="housekeeping", daemon=True).start()
     return stop
 
 
@@ -41,11 +45,39 @@ def _learn(side: Side, conn: Conn, now: datetime) -> None:
     rollups.learn_rhythms(conn, side, now)
 
 
-def _run(pool: "ConnectionPool[Conn]", now: Callable[[], datetime], stop: threading.Event) -> None:
+def compact(conn: Conn, now: datetime, after: timedelta) -> list[date]:
+    """Compact one day that has been over for `after`, if there is one; which. None where another process is at it.
+
+    Raises psycopg.errors.LockNotAvailable or QueryCanceled where an old transaction does not end: come back later.
+    """
+    with _autocommitting(conn):
+        try:
+            return compaction.compact_due(conn, now, after, most=1)
+        except compaction.Busy:
+            return []
+
+
+@contextmanager
+def _autocommitting(conn: Conn) -> Iterator[None]:
+    conn.autocommit = True
+    try:
+        yield
+    finally:
+        if not conn.closed:
+            conn.autocommit = False
+
+
+def _run(pool: "ConnectionPool[Conn]", now: Callable[[], datetime], compact_after: timedelta, stop: threading.Event) -> None:
+    compacts_again_at: datetime | None = None
     while True:
         try:
             with pool.connection() as conn:
                 once(conn, now())
+                if compact_after and (compacts_again_at is None or now() >= compacts_again_at):
+                    compacts_again_at = now() + _COMPACTION_PAUSE  # unless it succeeds
+                    for day in compact(conn, now(), compact_after):
+                        log.info("day_compacted", day=str(day))
+                    compacts_again_at = None
         except (psycopg.Error, PoolTimeout, partitions.DayClosed) as error:  # closed: our clock went far back
             log.warning("housekeeping_failed", error=type(error).__name__)
         if stop.wait(_EVERY_S):

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import click
 import psycopg
 
-from db import mending, retention, verify
+from db import compaction, mending, retention, verify
 from db.engine import Conn
 from db.rollups import QUARTER, Quarter, differing
 from db.sides import SIDES, Side
@@ -61,13 +61,15 @@ def check(url: Url, start: datetime | None, end: datetime | None, everything: bo
 @click.command("days")
 @click.pass_obj
 def days(url: Url) -> None:
-    """List the days of history with their readings (estimated) and sizes."""
+    """List the days of history with their readings (estimated), sizes, and bytes a reading, sums included."""
     with psycopg.connect(url(), options=_OPTIONS) as conn:
         found = retention.days(conn)
-    click.echo(f"{'day':10}  {'readings':>12}  {'history MB':>10}  {'rollups MB':>10}")
+    click.echo(f"{'day':10}  {'readings':>12}  {'history MB':>10}  {'rollups MB':>10}  {'B/reading':>9}")
     for day in found:
-        dropped = f"  readings dropped {day.dropped_at:%Y-%m-%d}" if day.dropped_at else ""
-        click.echo(f"{day.day}  {day.readings:12,}  {day.history_bytes / 1e6:10,.1f}  {day.rollup_bytes / 1e6:10,.1f}{dropped}")
+        each = f"{(day.history_bytes + day.rollup_bytes) / day.readings:,.1f}" if day.readings else ""
+        click.echo(
+            f"{day.day}  {day.readings:12,}  {day.history_bytes / 1e6:10,.1f}  {day.rollup_bytes / 1e6:10,.1f}  {each:>9}  {_fate(day)}".rstrip()
+        )
     total = sum(day.history_bytes + day.rollup_bytes for day in found)
     click.echo(f"{len(found)} days, {sum(day.readings for day in found):,} readings, {total / 1e9:,.2f} GB")
 
@@ -94,7 +96,38 @@ def drop_days(url: Url, before: datetime, with_rollups: bool, yes: bool) -> None
         click.echo(f"{dropped} tables dropped; readings before {before.date()} are refused from now on")
 
 
-COMMANDS = (rollup, check, days, drop_days)
+@click.command("compact")
+@click.option("--before", type=click.DateTime(["%Y-%m-%d"]), help="Only days (UTC) before this one.")
+@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="This day, whether it was compacted before or not.")
+@click.pass_obj
+def compact(url: Url, before: datetime | None, day: datetime | None) -> None:
+    """Make days that are over small, while readings come in: all that were not yet, oldest first. The server does this by itself every night."""
+    if before and day:
+        raise click.UsageError("--before and --day exclude each other")
+    with psycopg.connect(url(), autocommit=True, options=_OPTIONS) as conn:
+        try:
+            if day:
+                compaction.compact(conn, day.date(), _now(), _compacted)
+            else:
+                days = compaction.compact_due(conn, _now(), timedelta(), before.date() if before else None, done=_compacted)
+                click.echo(f"{len(days)} days compacted")
+        except (compaction.Busy, compaction.NotOver) as error:
+            raise click.ClickException(str(error)) from None
+        except (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled):
+            raise click.ClickException("an older transaction, perhaps a dump, does not end: try again when it has") from None
+
+
+COMMANDS = (rollup, check, days, drop_days, compact)
+
+
+def _compacted(table: compaction.Compacted) -> None:
+    click.echo(f"{table.name}: {table.bytes_before / 1e6:,.1f} MB before, {table.bytes_after / 1e6:,.1f} MB now")
+
+
+def _fate(day: retention.Day) -> str:
+    if day.dropped_at:
+        return f"readings dropped {day.dropped_at:%Y-%m-%d}"
+    return "compacted" if day.compacted_at else ""
 
 
 def _compare(conn: Conn, window: tuple[datetime | None, datetime | None], samples: int) -> list[Difference]:

@@ -24,13 +24,14 @@ class TooRecent(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """A day's readings (PostgreSQL's estimate), sizes on disk with indexes, and when a person dropped its readings."""
+    """A day's readings (PostgreSQL's estimate), sizes on disk with indexes, when a person dropped its readings, when it was made small."""
 
     day: date
     readings: int
     history_bytes: int
     rollup_bytes: int
     dropped_at: datetime | None
+    compacted_at: datetime | None
 
 
 def days(conn: Conn) -> list[Day]:
@@ -39,10 +40,10 @@ def days(conn: Conn) -> list[Day]:
     rows = conn.execute(
         f"""SELECT day, coalesce(sum(greatest(c.reltuples, 0)) FILTER (WHERE parent IN ({histories})), 0)::bigint,
                    coalesce(sum(pg_total_relation_size(c.oid)) FILTER (WHERE parent IN ({histories})), 0)::bigint,
-                   coalesce(sum(pg_total_relation_size(c.oid)) FILTER (WHERE parent IN ({rollups})), 0)::bigint, dropped_at
+                   coalesce(sum(pg_total_relation_size(c.oid)) FILTER (WHERE parent IN ({rollups})), 0)::bigint, dropped_at, compacted_at
             FROM history_day CROSS JOIN (VALUES {", ".join(f"('{parent}')" for parent in PARENTS)}) p(parent)
             LEFT JOIN pg_class c ON c.oid = to_regclass(parent || to_char(day, '_YYYYMMDD'))
-            GROUP BY day, dropped_at ORDER BY day"""
+            GROUP BY day ORDER BY day"""
     ).fetchall()
     return [Day(*row) for row in rows]  # type: ignore[arg-type]
 
