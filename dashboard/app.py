@@ -1,6 +1,7 @@
 """The composition root: the only file that knows the API and the pages."""
 
 import atexit
+import threading
 from datetime import UTC, datetime
 from typing import Any
 
@@ -52,6 +53,8 @@ def create_dash(settings: config.Settings | None = None) -> Dash:
     money = Money(settings.tariff_per_kwh, settings.currency, settings.grid_co2_kg_per_kwh)
     picture = FleetPicture(reading, settings.tick_s, settings.silent_after_s, money, window, _now)
     dash = _dash(server, Services(settings, reading, picture, thresholds, _now))
+    # The first picture of a large fleet takes seconds: made before anybody asks for it.
+    threading.Thread(target=picture.get, name="first-picture", daemon=True).start()
     stop = housekeeping.start(admin, _now, settings.compact_after_hours)
     atexit.register(_close, committer, stop, reading, writing, admin)
     return dash
