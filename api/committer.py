@@ -76,6 +76,7 @@ class Committer:
         self._closing = False
         self._started: list[threading.Thread] = []
         self._days: set[date] = set()
+        self._counting = threading.Lock()
         self.counts: Counter[str] = Counter()
         self.last_commit_s = 0.0
 
@@ -83,6 +84,11 @@ class Committer:
     def waiting_readings(self) -> int:
         """Readings in the queue now."""
         return self._waiting_readings
+
+    def count(self, more: Counter[str]) -> None:
+        """Add to what the metrics say, from whatever thread."""
+        with self._counting:
+            self.counts += more
 
     def submit(self, vehicles: list[Reading], meters: list[Reading], wait_s: float) -> list[Outcome]:
         """Wait until these readings are on disk; the outcome of each, vehicles' first. Raises NotStored."""
@@ -209,17 +215,12 @@ class Committer:
         with self._pool.connection() as conn:
             of_vehicles = _store_kept(conn, VEHICLE, vehicles, now, kept_from_us)
             of_meters = _store_kept(conn, METER, meters, now, kept_from_us)
-        self._count(of_vehicles)
-        self._count(of_meters)
+        self.count(
+            Counter({outcome.name: of_vehicles.count(outcome) + of_meters.count(outcome) for outcome in Outcome}) + Counter(commits=1)
+        )
         left, right = iter(of_vehicles), iter(of_meters)
         for submission in batch:
             submission.outcomes = [*islice(left, len(submission.vehicles)), *islice(right, len(submission.meters))]
-        self.counts["commits"] += 1
-
-    def _count(self, outcomes: list[Outcome]) -> None:
-        for outcome in Outcome:
-            if found := outcomes.count(outcome):
-                self.counts[outcome.name] += found
 
     def _ensure_days(self, vehicles: list[Reading], meters: list[Reading], now: datetime) -> int | None:
         """Make what is missing of the readings' days; the first instant that is kept, where some of them lie before it."""

@@ -1,5 +1,6 @@
 """What devices post, from the bytes of a request to its receipt. Every way in (event loop, WSGI, Flask) is this one."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -148,7 +149,7 @@ class Intake:
         errors = _errors(plan, outcomes) if rejected else []
         counts: dict[str, Any] = {"received": plan.received, "accepted": accepted, "duplicates": duplicates, "rejected": rejected}
         if errors:
-            self.committer.counts.update(f"rejected:{fault['code']}" for fault in errors)
+            self.committer.count(Counter(f"rejected:{fault['code']}" for fault in errors))
         if rejected and rejected == plan.received:
             detail = "the reading was not stored" if rejected == 1 else "none of the readings was stored"
             raise Problem(422, "invalid_readings", "Unprocessable Content", detail, **counts, **faults(errors))
