@@ -1,8 +1,5 @@
 """Connections: a pool for reading, another for writing, so that neither can starve the other."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import psycopg
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
@@ -54,11 +51,3 @@ def pool(
     )
     made.open(wait=False)
     return made
-
-
-@contextmanager
-def planned_for_these(conn: Conn) -> Iterator[None]:
-    """A transaction whose statements are planned for their parameters: for many devices at once that is worth more than it costs."""
-    with conn.transaction():
-        conn.execute("SET LOCAL plan_cache_mode = force_custom_plan")
-        yield

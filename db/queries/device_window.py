@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from charging.evidence import CHARGING_FLOOR_MILLIWH, UNKNOWN_RHYTHM_S
 from db.arrays import texts as text_array
 from db.arrays import timestamps
-from db.engine import Conn, planned_for_these
+from db.engine import Conn
 from db.gathered import Ints, gathered, instant, ints, read, texts
-from db.queries.pieces import MANY, QUARTER, Days, gathered_pieces, pieces, pieces_sql
+from db.queries.pieces import QUARTER, Days, gathered_pieces, pieces, pieces_sql
 from db.queries.weighing import (
     AC_FIELDS,
     CHARGING,
@@ -158,12 +158,7 @@ class DeviceWindow:
             "at": instant(at_us),
         }
         days = Days.of(instant(int(since_us.min())), instant(at_us))
-        if len(devices) <= MANY:
-            arrays = read(conn, _stretches_sql(self.side, days), parameters, prepare=True)
-        else:
-            with planned_for_these(conn):
-                arrays = read(conn, _stretches_sql(self.side, days), parameters, prepare=False)
-        found = pieces(self.side, arrays)
+        found = pieces(self.side, read(conn, _stretches_sql(self.side, days), parameters, prepare=True))
         for quarter in np.unique(since_quarter).tolist():
             rows = devices[since_quarter == quarter]
             emptied = np.zeros((len(self._fields), 1, 1), np.int32)

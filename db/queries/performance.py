@@ -10,9 +10,9 @@ import numpy as np
 from charging.evidence import UNKNOWN_RHYTHM_S, Evidence
 from charging.verdict import Summary, Thresholds, summarise
 from db.arrays import texts as text_array
-from db.engine import Conn, planned_for_these
+from db.engine import Conn
 from db.gathered import Ints, gathered, instant, instant_us, ints, read, texts
-from db.queries.pieces import MANY, QUARTER, Days, Pieces, gathered_pieces, pieces, pieces_sql
+from db.queries.pieces import QUARTER, Days, Pieces, gathered_pieces, pieces, pieces_sql
 from db.queries.weighing import AC_FIELDS, DC_FIELDS, NO_SOC, NO_TEMP, QUARTER_US, SOC_MIN, TEMP_MIN, Quarters, Rhythms, weigh
 from db.queries.weighing import evidence as in_words
 from db.sides import METER, VEHICLE
@@ -119,12 +119,7 @@ class _Stretches:
 
 def _read(conn: Conn, start: datetime, end: datetime, vehicle_ids: Sequence[str]) -> tuple[_Stretches, Pieces, Pieces]:
     parameters = {"ids": text_array(list(vehicle_ids)), "start": start, "end": end}
-    statement = _sql(Days.of(start - QUARTER, end))
-    if len(vehicle_ids) <= MANY:
-        arrays = read(conn, statement, parameters, prepare=True)
-    else:
-        with planned_for_these(conn):
-            arrays = read(conn, statement, parameters, prepare=False)
+    arrays = read(conn, _sql(Days.of(start - QUARTER, end)), parameters, prepare=True)
     return _stretches(arrays, instant_us(start)), pieces(VEHICLE, arrays), pieces(METER, arrays)
 
 

@@ -14,8 +14,6 @@ from db.queries.weighing import AC_FIELDS, DC_FIELDS, FIRST, LAST, NO_SOC, NO_TE
 from db.sides import VEHICLE, Side
 
 QUARTER = timedelta(minutes=15)
-# From so many devices on, planning for just these is worth its few milliseconds.
-MANY = 200
 _DAY = timedelta(days=1)
 
 
