@@ -6,6 +6,7 @@ says so: one wake-up per commit. Requests that are not plain beyond doubt (see `
 so far. Sockets whose head or body trickles in wait in the loop and hold no thread.
 """
 
+import gc
 import selectors
 import socket
 import time
@@ -57,6 +58,9 @@ class TelemetryWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
         self._done: deque[tuple[Line, Waiting]] = deque()
         self._woken = False
         self._swept = 0.0
+        # What the application consists of stays: a full collection would walk all of it, and every request would wait for that.
+        gc.collect()
+        gc.freeze()
 
     # ------------------------------------------------------------------------------------------------- connections
 
