@@ -19,6 +19,8 @@ from db.sides import METER, VEHICLE, Side
 
 log = structlog.get_logger()
 
+# Readings that are worth another commit beside those that run.
+_CROWD = 500
 _TRIES = 4  # a restart of the database breaks every connection of the pool: each is found out by using it
 
 
@@ -72,7 +74,8 @@ class Committer:
         self._now = now
         self._waiting: deque[Submission] = deque()
         self._waiting_readings = 0
-        self._changed = threading.Condition(threading.Lock())
+        lock = threading.Lock()
+        self._changed, self._crowded = threading.Condition(lock), threading.Condition(lock)
         self._closing = False
         self._started: list[threading.Thread] = []
         self._days: set[date] = set()
@@ -109,6 +112,8 @@ class Committer:
             self._waiting.append(submission)
             self._waiting_readings += submission.size
             self._changed.notify()
+            if self._waiting_readings >= _CROWD:
+                self._crowded.notify()
         return submission
 
     def late(self, wait_s: float) -> NotStored:
@@ -127,6 +132,7 @@ class Committer:
         with self._changed:
             self._closing = True
             self._changed.notify_all()
+            self._crowded.notify_all()
         for thread in self._started:
             thread.join(wait_s)
 
@@ -135,24 +141,28 @@ class Committer:
         if self._waiting_readings + submission.size > self._queue_readings:
             raise NotStored("overloaded", "too many readings wait for a commit")
         if not self._started:
-            self._started = [threading.Thread(target=self._run, name=f"committer-{n}", daemon=True) for n in range(self._threads)]
+            eager = (self._threads + 1) // 2
+            self._started = [
+                threading.Thread(target=self._run, args=(n < eager,), name=f"committer-{n}", daemon=True) for n in range(self._threads)
+            ]
             for thread in self._started:
                 thread.start()
 
-    def _run(self) -> None:
-        while batch := self._take():
+    def _run(self, eager: bool) -> None:
+        """Half of the threads take whatever waits; the others only help where much does: single readings are cheaper in few commits."""
+        while batch := self._take(self._changed, 1) if eager else self._take(self._crowded, _CROWD):
             self._commit_all(batch)
             for submission in batch:
                 submission.finished(submission)
 
-    def _take(self) -> list[Submission]:
-        """What waits, up to one commit's worth; empty when closing and nothing waits."""
+    def _take(self, woken: threading.Condition, least: int) -> list[Submission]:
+        """What waits, up to one commit's worth, once at least so many readings do; empty when closing."""
         while True:
-            with self._changed:
-                while not self._waiting:
-                    if self._closing:
+            with woken:
+                while self._waiting_readings < least or not self._waiting:
+                    if self._closing and (least > 1 or not self._waiting):
                         return []
-                    self._changed.wait()
+                    woken.wait()
             if batch := self._pop():  # else the other thread was faster
                 return batch
 
