@@ -218,7 +218,7 @@ def test_c11_a_commit_that_takes_too_long_is_not_confirmed_and_can_be_sent_again
         try:
             with psycopg.connect(url) as lock, contextlib.ExitStack() as held:
                 lock.execute("LOCK TABLE live_vehicle IN ACCESS EXCLUSIVE MODE")
-                lines = [held.enter_context(server.connect()) for _ in range(150)]
+                lines = [held.enter_context(server.connect()) for _ in range(300)]  # one commit of up to 100, a queue of 100, and the rest
                 for n, line in enumerate(lines):
                     line.sendall(post(van(vehicleId=f"locked-{n}")))
                 got = [answer(line) for line in lines]
@@ -230,7 +230,7 @@ def test_c11_a_commit_that_takes_too_long_is_not_confirmed_and_can_be_sent_again
                 time.sleep(1.5)  # a refused connection rests for a second
                 for n, line in enumerate(lines):
                     assert _sent_until_stored(line, post(van(vehicleId=f"locked-{n}"))) in (200, 201)
-            assert rows(url) == 150
+            assert rows(url) == 300
         finally:
             assert server.stop() == 0
 
