@@ -21,7 +21,6 @@ log = structlog.get_logger()
 
 # Readings that are worth another commit beside those that run.
 _CROWD = 500
-_TRIES = 4  # a restart of the database breaks every connection of the pool: each is found out by using it
 
 
 class NotStored(Exception):
@@ -68,6 +67,8 @@ class Committer:
         queue_requests: int = 2_500,
     ) -> None:
         self._pool, self._threads = pool, threads
+        # A restart of the database breaks every connection of the pool, and each is found out only by using it.
+        self._tries = threads + 2
         self._queue_readings, self._queue_requests = queue_readings, queue_requests
         self._commit_readings = commit_readings
         self._old_days_per_hour = old_days_per_hour
@@ -189,7 +190,7 @@ class Committer:
                 submission.failure = failure
 
     def _commit(self, batch: list[Submission]) -> NotStored | None:
-        for attempt in range(_TRIES):
+        for attempt in range(self._tries):
             try:
                 started = time.monotonic()
                 self._write(batch)
@@ -200,7 +201,7 @@ class Committer:
             except (PoolTimeout, TooManyRequests):
                 return NotStored("database_unavailable", "the database cannot be reached")
             except psycopg.Error as error:
-                if not transient(error) or attempt == _TRIES - 1:
+                if not transient(error) or attempt == self._tries - 1:
                     return self._gave_up(error)
                 self._days.clear()
                 time.sleep(0.02 * (attempt + 1))
