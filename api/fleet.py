@@ -39,7 +39,7 @@ def _register_vehicles(app: OpenAPI, services: Services) -> None:
         now = services.now()
         with services.connection() as conn:
             found = devices.vehicles(conn, now, query.after, query.limit)
-            judged = performance.summaries(conn, now - WINDOW, now, [v.vehicle_id for v in found], services.thresholds)
+            judged = performance.summaries(conn, now - WINDOW, now, [v.vehicle_id for v in found], services.policies)
         body: list[dict[str, Any]] = [_vehicle(v, judged.get(v.vehicle_id)) for v in found]
         return as_json({"vehicles": body, "next": found[-1].vehicle_id if len(found) == query.limit else None})
 
@@ -48,7 +48,7 @@ def _register_vehicles(app: OpenAPI, services: Services) -> None:
         now = services.now()
         with services.connection() as conn:
             found = devices.vehicle(conn, path.vehicleId, now)
-            judged = performance.summaries(conn, now - WINDOW, now, [path.vehicleId], services.thresholds)
+            judged = performance.summaries(conn, now - WINDOW, now, [path.vehicleId], services.policies)
         if found is None:
             raise Problem(404, "vehicle_not_found", "Not Found", "Vehicle not found")
         return as_json(_vehicle(found, judged.get(path.vehicleId)))

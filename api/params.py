@@ -71,6 +71,14 @@ class HistoryQuery(Query):
     format: Literal["json", "csv"] = "json"
 
 
+class SessionsQuery(Query):
+    """Sessions that ended in (from, to]; the last 30 days where absent."""
+
+    start: AwareDatetime | None = Field(None, alias="from", description="Exclusive; 30 days before `to` if absent")
+    end: AwareDatetime | None = Field(None, alias="to", description="Inclusive; now if absent")
+    format: Literal["json", "csv"] = "json"
+
+
 class AlertsQuery(Query):
     """Which alerts."""
 

@@ -10,9 +10,9 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from api.errors import unavailable
 from api.intake import Intake
-from charging.verdict import Thresholds
 from db.engine import Conn
 from db.queries.fleet_window import FleetDay, FleetWindow
+from db.queries.policies import Policies
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Services:
 
     pool: "ConnectionPool[Conn]"
     intake: Intake
-    thresholds: Thresholds
+    policies: Policies
     now: Callable[[], datetime]
     window: FleetWindow
     day_age_s: float = 0.0

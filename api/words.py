@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from charging.band import Band
+from charging.sessions import Session
 from charging.verdict import Summary
 
 WINDOW = timedelta(hours=24)  # 24 × 3600 s, whatever the clocks on the wall did
@@ -29,7 +31,82 @@ def as_performance(vehicle_id: str, s: Summary, at: datetime, computed_at: datet
         "verdict": s.verdict.value,
         "severity": s.severity,
         "reason": s.reason,
+        **_basis(s.band),
     }
+
+
+def _basis(band: Band | None) -> dict[str, Any]:
+    """What the expected band rests on: the default, or what this vehicle or its model have shown. Nothing where there is no band."""
+    if band is None:
+        return {}
+    return {"expectedFrom": {"source": band.source, "observations": band.observations, "error": _rounded(band.error, 4)}}
+
+
+def as_session(session: Session) -> dict[str, Any]:
+    """The wire's form of a session. Energies in kWh, powers in kW, states of charge in %."""
+    s = session.summary
+    return {
+        "vehicleIds": list(session.vehicle_ids),
+        "meterId": session.meter_id,
+        "start": z(session.start),
+        "end": z(session.end),
+        "durationS": round((session.end - session.start).total_seconds()),
+        "running": session.running,
+        "acKwh": _plain(s.ac_kwh),
+        "dcKwh": _plain(s.dc_kwh),
+        "efficiencyRatio": _rounded(s.ratio, 7),
+        "lossKwh": _plain(s.loss_kwh),
+        "meanKw": _rounded(session.mean_kw, 3),
+        "peakKw": _rounded(session.peak_kw, 3),
+        "socFrom": session.soc_from_pct,
+        "socTo": session.soc_to_pct,
+        "avgTemp": _plain(s.avg_battery_temp_c),
+        "uncertainty": _rounded(s.uncertainty, 4),
+        "expected": {"low": _rounded(s.expected_low, 4), "high": _rounded(s.expected_high, 4)},
+        **_basis(s.band),
+        "coverage": {"vehicle": _plain(_rounded(s.coverage_vehicle, 4)), "meter": _plain(_rounded(s.coverage_meter, 4))},
+        "readings": {"vehicle": s.vehicle_readings, "meter": s.meter_readings},
+        "verdict": s.verdict.value,
+        "severity": s.severity,
+        "reason": s.reason,
+    }
+
+
+SESSION_COLUMNS = (
+    "vehicle_ids,meter_id,start_utc,end_utc,duration_s,running,ac_kwh,dc_kwh,efficiency,loss_kwh,mean_kw,peak_kw,soc_from_pct,soc_to_pct,"
+    "avg_battery_temp_c,uncertainty,expected_low,expected_high,expected_from,coverage_vehicle,coverage_meter,verdict,severity,reason"
+).split(",")
+
+
+def session_cells(session: Session) -> list[object]:
+    """A session's row under SESSION_COLUMNS, numbers unrounded."""
+    s = session.summary
+    return [
+        " ".join(session.vehicle_ids),
+        session.meter_id,
+        z(session.start),
+        z(session.end),
+        round((session.end - session.start).total_seconds()),
+        session.running,
+        s.ac_kwh,
+        s.dc_kwh,
+        s.ratio,
+        s.loss_kwh,
+        session.mean_kw,
+        session.peak_kw,
+        session.soc_from_pct,
+        session.soc_to_pct,
+        s.avg_battery_temp_c,
+        s.uncertainty,
+        s.expected_low,
+        s.expected_high,
+        s.band.source if s.band else None,
+        s.coverage_vehicle,
+        s.coverage_meter,
+        s.verdict.value,
+        s.severity,
+        s.reason,
+    ]
 
 
 def _plain(value: float | None) -> float | int | None:

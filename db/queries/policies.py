@@ -1,0 +1,68 @@
+"""How every vehicle is judged, as the database says, kept in memory as long as nobody changed it."""
+
+import threading
+from typing import Any
+
+from charging.band import Learned, LossLine, Source
+from charging.charger import charger_class
+from charging.policy import Policy
+from charging.verdict import Thresholds
+from db.engine import Conn
+
+_UNKNOWN = -1
+
+
+class Policies:
+    """Thread-safe; one in each process. `thresholds` are those of the settings, for vehicles and sites without their own."""
+
+    def __init__(self, thresholds: Thresholds = Thresholds()) -> None:
+        self._thresholds = thresholds
+        self._lock = threading.Lock()
+        self._version, self._policy = _UNKNOWN, Policy(thresholds)
+
+    def current(self, conn: Conn) -> Policy:
+        """As of now."""
+        return self.at(conn, _version(conn))
+
+    def at(self, conn: Conn, version: int) -> Policy:
+        """As of this version at least, which a statement has just read."""
+        if version == self._version:
+            return self._policy
+        with self._lock:
+            if version > self._version or self._version == _UNKNOWN:
+                # The version first: what changes after it is read again.
+                version = _version(conn)
+                self._policy = _read(conn, self._thresholds)
+                self._version = version
+            return self._policy
+
+
+def _version(conn: Conn) -> int:
+    row = conn.execute("SELECT version FROM expectation_version").fetchone()
+    assert row is not None  # the migration put it there
+    return int(str(row[0]))
+
+
+_LEARNED = "share, overhead_kw, error, variance_share, covariance, variance_overhead, observations, sessions, days"
+
+
+def _read(conn: Conn, thresholds: Thresholds) -> Policy:
+    own = conn.execute(f"SELECT vehicle_id, charger_class, {_LEARNED} FROM learned_band").fetchall()
+    peers = conn.execute(f"SELECT model, charger_class, {_LEARNED} FROM peer_band").fetchall()
+    chargers = conn.execute(
+        "SELECT meter_id, coalesce(m.rated_w, c.peak_w) FROM meter m FULL JOIN learned_charger c USING (meter_id)"
+    ).fetchall()
+    models = conn.execute("SELECT vehicle_id, model FROM vehicle WHERE model IS NOT NULL").fetchall() if peers else []
+    return Policy(
+        thresholds,
+        charger_classes={str(row[0]): charger_class(row[1] / 1000) for row in chargers if row[1]},  # type: ignore[operator]
+        learned={(str(row[0]), str(row[1])): _learned(row[2:], "learned") for row in own},
+        models={str(row[0]): str(row[1]) for row in models},
+        peers={(str(row[0]), str(row[1])): _learned(row[2:], "peers") for row in peers},
+    )
+
+
+def _learned(row: Any, source: Source) -> Learned:
+    share, overhead_kw, error, variance_share, covariance, variance_overhead, observations, sessions, days = row
+    line = LossLine(share, overhead_kw)
+    return Learned(line, error, variance_share, covariance, variance_overhead, observations, sessions, days, source)
