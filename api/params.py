@@ -2,13 +2,17 @@
 
 from datetime import datetime
 from functools import cache
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field
 
 from api.schemas import ID_PATTERN
+from db.assignment_changes import MOST_NOTE, MOST_WHO
 
 _ID = ID_PATTERN.replace(r"\Z", "$")
+_TEXT = r"^[^\x00-\x1f\x7f]*$"  # a line of text: PostgreSQL keeps no NUL, and nobody needs the others
+By = Annotated[str, Field(min_length=1, max_length=MOST_WHO, pattern=_TEXT, description="Who; the remote address if absent")]
+Note = Annotated[str, Field(max_length=MOST_NOTE, pattern=_TEXT, description="Why")]
 
 
 class VehiclePath(BaseModel):
@@ -78,12 +82,38 @@ class AlertsQuery(Query):
 
 
 class MappingBody(BaseModel):
-    """From `from` on this meter, or none, feeds the vehicle."""
+    """In [from, to) this meter, or none, feeds the vehicle; from `to` on what did before goes on."""
 
     meterId: str | None = Field(pattern=_ID)
     start: AwareDatetime | None = Field(
-        None, alias="from", description="A vehicle's first mapping holds from always, a later one from now, where absent"
+        None,
+        alias="from",
+        description="Where absent, a vehicle's first mapping holds from always, a later one from now. Before now it corrects the past, and that is recorded",
     )
+    end: AwareDatetime | None = Field(None, alias="to", description="Where absent, until the vehicle's next assignment")
+    by: By | None = None
+    note: Note | None = None
+
+
+class WithdrawQuery(Query):
+    """Which assignment is taken out, by whom and why."""
+
+    start: AwareDatetime | None = Field(
+        None,
+        alias="from",
+        description="Take out the assignment that begins exactly then, the one before goes on; absent: end the mapping now",
+    )
+    by: By | None = None
+    note: Note | None = None
+
+
+class ChangesQuery(Query):
+    """Which part of the record."""
+
+    vehicleId: str | None = Field(None, pattern=_ID)
+    meterId: str | None = Field(None, pattern=_ID, description="Where this meter came or went")
+    after: int | None = Field(None, ge=1, le=2**62, description="The last changeId of the page before")
+    limit: int = Field(1000, ge=1, le=10_000)
 
 
 class PositionBody(BaseModel):

@@ -44,3 +44,8 @@ def _rounded(value: float | None, digits: int) -> float | None:
 def z(at: datetime) -> str:
     """An instant in UTC as RFC 3339 writes it."""
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def z_or_none(at: datetime | None) -> str | None:
+    """The same of an instant that may be open."""
+    return None if at is None else z(at)
