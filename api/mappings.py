@@ -11,7 +11,7 @@ from flask_openapi3 import OpenAPI, Tag
 from api.errors import Problem, as_json
 from api.params import ChangesQuery, MappingBody, MeterPath, VehiclePath, WithdrawQuery, sane
 from api.services import Services
-from api.words import z, z_or_none
+from api.words import change_words, z, z_or_none
 from charging.assigning import Planned
 from charging.timeline import ALWAYS, FOREVER, Occupied, occupied
 from db.assignment_changes import AssignmentChange, Author, Via, recorded
@@ -87,20 +87,6 @@ def _register_changing(app: OpenAPI, services: Services) -> None:
 def author(by: str | None, note: str | None, via: Via = "api") -> Author:
     """Who asks: as they say, or where from."""
     return Author(by or request.remote_addr or "unknown", via, note)
-
-
-def change_words(made: Planned, now: datetime) -> list[dict[str, Any]]:
-    """What a plan changes, as the wire words it."""
-    return [
-        {
-            "from": None if change.start == ALWAYS else z(change.start),
-            "to": None if change.end == FOREVER else z(change.end),
-            "meterBefore": change.before,
-            "meterAfter": change.after,
-            "correctsPast": made.corrects_past(change, now),
-        }
-        for change in made.changes
-    ]
 
 
 def _within_reason(start: datetime | None, end: datetime | None) -> None:

@@ -120,6 +120,20 @@ class ChangesQuery(Query):
     limit: int = Field(1000, ge=1, le=10_000)
 
 
+class BulkQuery(Query):
+    """How a file is taken."""
+
+    dryRun: bool = Field(False, description="Only say what the file would change")
+
+
+class BulkMappingsQuery(BulkQuery):
+    """And by whom, why, and what of ids that nobody has heard of."""
+
+    unknown: Literal["refuse", "accept"] = Field("refuse", description="Ids that were never reported, described or assigned")
+    by: By | None = None
+    note: Note | None = None
+
+
 class PositionBody(BaseModel):
     """WGS 84 degrees; both or neither."""
 

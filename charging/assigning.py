@@ -47,21 +47,21 @@ def plan(wish: Wish, timeline: Timeline, now: datetime) -> Planned:
     return planned(wish.vehicle_id, timeline, set_stretch(timeline, wish.begins(timeline, now), wish.end, wish.meter_id))
 
 
-def plan_all(wishes: Iterable[Wish], timelines: Mapping[str, Timeline], now: datetime) -> list[Planned]:
-    """What wishes that do not overlap do, one after the other in the order of time; answered in the order given.
+def plan_all(wishes: Iterable[Wish], timelines: Mapping[str, Timeline], now: datetime) -> list[tuple[int, Planned]]:
+    """(place in the list, what it does) of wishes that do not overlap, carried out one after the other in the order of time.
 
     Raises ValueError where a stretch is empty.
     """
     ordered = sorted(enumerate(wishes), key=lambda one: one[1].begins(timelines.get(one[1].vehicle_id, ()), now))
     reached: dict[str, Timeline] = {}
-    found: dict[int, Planned] = {}
+    found: list[tuple[int, Planned]] = []
     for place, wish in ordered:
         original = timelines.get(wish.vehicle_id, ())
         before = reached.get(wish.vehicle_id, original)
         after = set_stretch(before, wish.begins(original, now), wish.end, wish.meter_id)
-        found[place] = planned(wish.vehicle_id, before, after, first=not original)
+        found.append((place, planned(wish.vehicle_id, before, after, first=not original)))
         reached[wish.vehicle_id] = after
-    return [found[place] for place in sorted(found)]
+    return found
 
 
 def overlapping(wishes: Iterable[Wish], timelines: Mapping[str, Timeline], now: datetime) -> list[tuple[int, int]]:

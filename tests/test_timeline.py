@@ -112,8 +112,9 @@ def test_only_what_begins_before_now_of_an_assigned_vehicle_corrects_the_past() 
 def test_wishes_of_one_vehicle_are_carried_out_in_the_order_of_time_whatever_the_files() -> None:
     later, earlier = Wish("van-7", "depot-2", at(5)), Wish("van-7", "depot-1", None, at(5))
     both = plan_all([later, earlier], {}, at(9))
-    assert both[0].after == (Step(ALWAYS, "depot-1"), Step(at(5), "depot-2"))
-    assert [one.first for one in both] == [True, True]
+    assert [place for place, _ in both] == [1, 0]
+    assert both[1][1].after == (Step(ALWAYS, "depot-1"), Step(at(5), "depot-2"))
+    assert [one.first for _, one in both] == [True, True]
     assert overlapping([later, earlier], {}, at(9)) == []
 
 
