@@ -3,8 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from charging.assigning import Planned
 from charging.band import Band
 from charging.sessions import Session
+from charging.timeline import ALWAYS, FOREVER
 from charging.verdict import Summary
 
 WINDOW = timedelta(hours=24)  # 24 × 3600 s, whatever the clocks on the wall did
@@ -121,3 +123,22 @@ def _rounded(value: float | None, digits: int) -> float | None:
 def z(at: datetime) -> str:
     """An instant in UTC as RFC 3339 writes it."""
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def z_or_none(at: datetime | None) -> str | None:
+    """The same of an instant that may be open."""
+    return None if at is None else z(at)
+
+
+def change_words(made: Planned, now: datetime) -> list[dict[str, Any]]:
+    """What a plan changes, as the wire words it."""
+    return [
+        {
+            "from": None if change.start == ALWAYS else z(change.start),
+            "to": None if change.end == FOREVER else z(change.end),
+            "meterBefore": change.before,
+            "meterAfter": change.after,
+            "correctsPast": made.corrects_past(change, now),
+        }
+        for change in made.changes
+    ]
