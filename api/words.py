@@ -5,8 +5,11 @@ from typing import Any
 
 from charging.assigning import Planned
 from charging.band import Band
+from charging.losses import Losses, Price
+from charging.matrix import Cell
 from charging.sessions import Session
 from charging.timeline import ALWAYS, FOREVER
+from charging.units import to_kwh
 from charging.verdict import Summary
 
 WINDOW = timedelta(hours=24)  # 24 × 3600 s, whatever the clocks on the wall did
@@ -68,6 +71,54 @@ def as_session(session: Session) -> dict[str, Any]:
         **_basis(s.band),
         "coverage": {"vehicle": _plain(_rounded(s.coverage_vehicle, 4)), "meter": _plain(_rounded(s.coverage_meter, 4))},
         "readings": {"vehicle": s.vehicle_readings, "meter": s.meter_readings},
+        "verdict": s.verdict.value,
+        "severity": s.severity,
+        "reason": s.reason,
+    }
+
+
+def as_losses(s: Summary, parts: Losses | None, price: Price, currency: str, start: datetime, end: datetime) -> dict[str, Any]:
+    """The wire's form of a window's loss: in kWh, money and kg CO₂; the parts are null where the verdict leaves them unknown."""
+    known = None if parts is None else {name: getattr(parts, name) for name in LOSS_PARTS}
+    return {
+        "from": z(start),
+        "to": z(end),
+        "acKwh": s.ac_kwh,
+        "dcKwh": s.dc_kwh,
+        "lossKwh": None if parts is None else to_kwh(parts.total),
+        "parts": known and {name: _priced(value, price) for name, value in known.items()},
+        "avoidable": None if parts is None else _priced(parts.avoidable, price),
+        "tariffPerKwh": price.tariff_per_kwh,
+        "co2KgPerKwh": price.co2_kg_per_kwh,
+        "currency": currency,
+        "expected": {"low": _rounded(s.expected_low, 4), "high": _rounded(s.expected_high, 4)},
+        **_basis(s.band),
+        "verdict": s.verdict.value,
+        "reason": s.reason,
+    }
+
+
+LOSS_PARTS = ("overhead", "conversion", "conditioning", "standby", "unexplained")
+
+
+def _priced(milliwh: int, price: Price) -> dict[str, float]:
+    return {"kwh": to_kwh(milliwh), "cost": round(price.cost(milliwh), 6), "co2Kg": round(price.co2_kg(milliwh), 6)}
+
+
+def as_cell(cell: Cell) -> dict[str, Any]:
+    """The wire's form of a vehicle at a charger."""
+    s = cell.summary
+    return {
+        "vehicleId": cell.vehicle_id,
+        "meterId": cell.meter_id,
+        "acKwh": s.ac_kwh,
+        "dcKwh": s.dc_kwh,
+        "efficiencyRatio": _rounded(s.ratio, 7),
+        "uncertainty": _rounded(s.uncertainty, 4),
+        "expected": {"low": _rounded(s.expected_low, 4), "high": _rounded(s.expected_high, 4)},
+        **_basis(s.band),
+        "coverage": {"vehicle": _plain(_rounded(s.coverage_vehicle, 4)), "meter": _plain(_rounded(s.coverage_meter, 4))},
+        "chargingHours": None if s.evidence.charging_s is None else round(s.evidence.charging_s / 3600, 3),
         "verdict": s.verdict.value,
         "severity": s.severity,
         "reason": s.reason,
