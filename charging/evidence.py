@@ -7,10 +7,10 @@ CHARGING_FLOOR_MILLIWH = 2_500
 # A stream moved when it carries more than this and more than STANDBY_W explains.
 MOVED_FLOOR_MILLIWH = 50_000
 STANDBY_W = 10
-# A quarter in the first hour of a charge whose battery was colder than this within the hour, and in which less than this share of the
-# energy arrived, is conditioning: a heater of 1 to 3 kW takes a tenth to a third of an 11 kW charger's power, so 70 % would miss most of them.
+# A quarter in the first hour of a charge whose battery was colder than this within the hour, and in which less arrived than is expected of a
+# charger in the middle of the default band, is conditioning: a heater of 1 to 3 kW takes a tenth to a third of an 11 kW charger's power,
+# so a limit of 70 % would miss most of them, and one of 85 % the quarters in which it ran for some minutes.
 COLD_CENTI_C = 1_200
-CONDITIONING_BELOW_PCT = 85
 # From this charge on, what the grid gives keeps a full battery company: standby.
 FULL_CENTI_PCT = 9_900
 # The smallest increment a counter is taken to have until it has shown one: 1 Wh.
@@ -59,7 +59,8 @@ class Evidence:
     `plain_*` is what remains after leaving out conditioning and standby stretches. `stuck_s` and `stuck_ac_milliwh` are the
     longest run of whole quarters in which the vehicle reported exactly 0 while the meter moved, conditioning and standby apart.
     `idle_*` flowed in quarters in which nothing charged; `full_*` are the standby stretches of a full battery, the other stretches that
-    were left out are conditioning. `group` names the vehicles that share the meter; empty where the meter feeds this vehicle alone.
+    were left out are conditioning. `filled_*` are the plain stretches with what is missing filled in: each quarter's energy in proportion
+    to the readings due in it, quarters in which a side is silent left out on both. `group` names the vehicles that share the meter; empty where the meter feeds this vehicle alone.
     """
 
     dc: Stream = Stream()
@@ -80,6 +81,8 @@ class Evidence:
     full_dc_milliwh: int = 0
     full_ac_milliwh: int = 0
     full_s: int = 0
+    filled_dc_milliwh: int = 0
+    filled_ac_milliwh: int = 0
 
     @property
     def avg_battery_temp_c(self) -> float | None:

@@ -7,7 +7,6 @@ from functools import cache
 from charging.evidence import (
     CHARGING_FLOOR_MILLIWH,
     COLD_CENTI_C,
-    CONDITIONING_BELOW_PCT,
     FULL_CENTI_PCT,
     UNKNOWN_RHYTHM_S,
     Evidence,
@@ -78,8 +77,16 @@ def _evidence(row: dict[str, object]) -> Evidence:
         full_dc_milliwh=whole("full_dc_milliwh"),
         full_ac_milliwh=whole("full_ac_milliwh"),
         full_s=whole("full_s"),
+        filled_dc_milliwh=whole("filled_dc_milliwh"),
+        filled_ac_milliwh=whole("filled_ac_milliwh"),
     )
 
+
+# Against the middle of the default band: a tenth of a percent of the AC and a thousandth of a watt-hour for every hour, rounded down.
+_HOUR = "extract(epoch FROM active_to - active_from) * 1000000 / 3600000"
+_ARRIVED_LITTLE = f"""dc_milliwh * 1000 < CASE
+    WHEN ac_milliwh * 3600000000 > 25000000 * extract(epoch FROM active_to - active_from) * 1000000
+    THEN ac_milliwh * 930 - floor(400000 * {_HOUR}) ELSE ac_milliwh * 938 - floor(278000 * {_HOUR}) END"""
 
 # What only the vehicle side knows about a quarter: name, from the rollup, from history.
 _VEHICLE_EXTRAS = (
@@ -159,7 +166,7 @@ def _sql(named: bool, binned: bool) -> str:
     ), weighed AS (
         SELECT *, greatest(1, round(active_s / dc_rhythm_s))::int AS dc_due, greatest(1, round(active_s / ac_rhythm_s))::int AS ac_due,
                coalesce(soc_min >= {FULL_CENTI_PCT}, false) AS is_full, coalesce(soc_min >= {FULL_CENTI_PCT}, false) OR
-               coalesce(first_hour AND coldest_centi_c < {COLD_CENTI_C} AND dc_milliwh * 100 < ac_milliwh * {CONDITIONING_BELOW_PCT}, false) AS aside
+               coalesce(first_hour AND coldest_centi_c < {COLD_CENTI_C} AND {_ARRIVED_LITTLE}, false) AS aside
         FROM active
     ), flagged AS (
         SELECT *, dc_readings > 0 AND dc_milliwh = 0 AND ac_milliwh > 0 AND NOT aside AS stuck FROM weighed
@@ -177,6 +184,10 @@ def _sql(named: bool, binned: bool) -> str:
                sum(dc_milliwh) FILTER (WHERE aside) AS aside_dc_milliwh, sum(ac_milliwh) FILTER (WHERE aside) AS aside_ac_milliwh,
                count(*) FILTER (WHERE aside) AS aside_buckets, sum(dc_milliwh) AS active_dc_milliwh, sum(ac_milliwh) AS active_ac_milliwh,
                sum(dc_milliwh) FILTER (WHERE is_full) AS full_dc_milliwh, sum(ac_milliwh) FILTER (WHERE is_full) AS full_ac_milliwh,
+               sum(CASE WHEN dc_readings < dc_due THEN div(dc_milliwh * dc_due, dc_readings) ELSE dc_milliwh END)
+                   FILTER (WHERE NOT aside AND dc_readings > 0 AND ac_readings > 0)::bigint AS filled_dc_milliwh,
+               sum(CASE WHEN ac_readings < ac_due THEN div(ac_milliwh * ac_due, ac_readings) ELSE ac_milliwh END)
+                   FILTER (WHERE NOT aside AND dc_readings > 0 AND ac_readings > 0)::bigint AS filled_ac_milliwh,
                (sum(active_s) FILTER (WHERE is_full AND ac_charging_readings > 0))::int AS full_s
         FROM weighed GROUP BY 1, 2
     ), totals AS (
@@ -187,7 +198,7 @@ def _sql(named: bool, binned: bool) -> str:
     SELECT d.vehicle_id, d.meter_ids, d.mates, d.dc_rhythm_s, d.ac_rhythm_s, t.bin, t.dc_milliwh, t.ac_milliwh, t.dc_readings, t.ac_readings,
            t.dc_smallest, t.ac_smallest, t.temp_sum, t.temp_count, j.dc_received, j.ac_received, j.dc_due, j.ac_due, j.charging_s, j.plain_charging_s,
            j.aside_dc_milliwh, j.aside_ac_milliwh, j.aside_buckets, j.active_dc_milliwh, j.active_ac_milliwh,
-           j.full_dc_milliwh, j.full_ac_milliwh, j.full_s, s.stuck_s, s.stuck_ac_milliwh
+           j.full_dc_milliwh, j.full_ac_milliwh, j.full_s, j.filled_dc_milliwh, j.filled_ac_milliwh, s.stuck_s, s.stuck_ac_milliwh
     FROM device d
     LEFT JOIN totals t USING (vehicle_id)
     LEFT JOIN judged j ON j.vehicle_id = t.vehicle_id AND j.bin IS NOT DISTINCT FROM t.bin

@@ -9,11 +9,14 @@ from itertools import count
 import numpy as np
 from numpy.typing import NDArray
 
-from charging.evidence import COLD_CENTI_C, CONDITIONING_BELOW_PCT, FULL_CENTI_PCT, Evidence, Stream
+from charging.band import DC_FROM_KW, MIDDLE_DC, MIDDLE_DEFAULT
+from charging.evidence import COLD_CENTI_C, FULL_CENTI_PCT, Evidence, Stream
+from charging.units import MILLIWH_PER_KWH
 from db.gathered import Ints
 
 QUARTER_US = 900_000_000
 QUARTER_S = 900
+US_PER_HOUR = 3_600_000_000
 QUARTERS_AN_HOUR = 4
 
 # Rows of a side's matrix: what it did in a quarter. FIRST and LAST are the instants of the first and last charging reading, in µs since
@@ -89,8 +92,10 @@ class Rhythms:
     _FULL_DC,
     _FULL_AC,
     _FULL_S,
-) = range(26)
-WIDTH = 26
+    _FILLED_DC,
+    _FILLED_AC,
+) = range(28)
+WIDTH = 28
 
 
 def weigh(quarters: Quarters, rhythms: Rhythms, group: Ints | None = None, group_vehicle: Ints | None = None) -> Ints:
@@ -151,7 +156,7 @@ def _judge(found: Ints, active: Quarters, rhythms: Rhythms, group: Ints) -> None
     active_us = _active_us(active, dc_rhythm_us, ac_rhythm_us)
     dc_due, ac_due = _due(active_us, dc_rhythm_us), _due(active_us, ac_rhythm_us)
     full = dc[SOC_MIN] >= FULL_CENTI_PCT
-    aside = full | _conditioning(active)
+    aside = full | _conditioning(active, active_us)
     plain, ac_charged = ~aside, ac[CHARGING] > 0
     starts = _starts(group)
     rows = group[starts]
@@ -163,6 +168,7 @@ def _judge(found: Ints, active: Quarters, rhythms: Rhythms, group: Ints) -> None
         (_ASIDE_DC, dc[MILLIWH] * aside),
         (_ASIDE_AC, ac[MILLIWH] * aside),
         (_ASIDE, aside.astype(np.int64)),
+        *_filled(dc, ac, dc_due, ac_due, plain),
         (_FULL_DC, dc[MILLIWH] * full),
         (_FULL_AC, ac[MILLIWH] * full),
         (_FULL_S, active_us * (ac_charged & full)),
@@ -196,10 +202,24 @@ def _whole_seconds(us: Ints) -> Ints:
     return np.asarray((us + 500_000) // 1_000_000)
 
 
-def _conditioning(active: Quarters) -> NDArray[np.bool_]:
-    """A charge's first hour, cold, with little of the energy arriving."""
+def _filled(dc: Ints, ac: Ints, dc_due: Ints, ac_due: Ints, plain: NDArray[np.bool_]) -> tuple[tuple[int, Ints], tuple[int, Ints]]:
+    """Energy in proportion to the readings due, where both sides reported: within a quarter the power hardly changes."""
+    both = plain & (dc[READINGS] > 0) & (ac[READINGS] > 0)
+    columns = []
+    for column, side, due in ((_FILLED_DC, dc, dc_due), (_FILLED_AC, ac, ac_due)):
+        received = np.maximum(1, side[READINGS])
+        columns.append((column, np.where(received < due, side[MILLIWH] * due // received, side[MILLIWH]) * both))
+    return columns[0], columns[1]
+
+
+def _conditioning(active: Quarters, active_us: Ints) -> NDArray[np.bool_]:
+    """A charge's first hour, cold, with less of the energy arriving than is expected in the middle of the default band."""
     begun, coldest = _hour_before(active)
-    arrived_little = active.dc[MILLIWH] * 100 < active.ac[MILLIWH] * CONDITIONING_BELOW_PCT
+    ac = active.ac[MILLIWH]
+    by_charger = ac * US_PER_HOUR > round(DC_FROM_KW * MILLIWH_PER_KWH) * active_us
+    kept = np.where(by_charger, 1000 - round(MIDDLE_DC.share * 1000), 1000 - round(MIDDLE_DEFAULT.share * 1000))
+    overhead = np.where(by_charger, round(MIDDLE_DC.overhead_kw * MILLIWH_PER_KWH), round(MIDDLE_DEFAULT.overhead_kw * MILLIWH_PER_KWH))
+    arrived_little = active.dc[MILLIWH] * 1000 < ac * kept - overhead * active_us // (US_PER_HOUR // 1000)
     return np.asarray((begun < QUARTERS_AN_HOUR) & (coldest < COLD_CENTI_C) & arrived_little)
 
 
