@@ -321,3 +321,17 @@ def test_a_file_of_sites_raises_the_version_once(database_url: str, conn: psycop
         post(client, "site_id,name\na,A\nb,B\n", "", "sites")
         post(client, "site_id,name\na,A\nb,B\n", "", "sites")
     assert expectation_version.current(conn) == before + 1
+
+
+def test_the_specification_shows_the_files(database_url: str) -> None:
+    with api(database_url) as client:
+        paths = client.get("/api/openapi.json").get_json()["paths"]
+    for path in ("/v1/mappings", "/v1/sites"):
+        assert list(paths[path]["post"]["requestBody"]["content"]) == ["text/csv"]
+        assert "dryRun" in {parameter["name"] for parameter in paths[path]["post"]["parameters"]}
+    assert {parameter["name"] for parameter in paths["/v1/mappings/{vehicleId}"]["delete"]["parameters"]} == {
+        "vehicleId",
+        "from",
+        "by",
+        "note",
+    }
