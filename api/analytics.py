@@ -57,7 +57,7 @@ def _at(services: Services, at: datetime | None) -> datetime:
 
 def _summaries(services: Services, at: datetime, vehicle_ids: list[str] | None = None) -> dict[str, Summary]:
     with services.reading() as conn:
-        return performance.summaries(conn, at - WINDOW, at, vehicle_ids, services.thresholds)
+        return performance.summaries(conn, at - WINDOW, at, vehicle_ids, services.policies)
 
 
 def _fleet(services: Services, at: datetime | None) -> tuple[datetime, dict[str, Summary]]:

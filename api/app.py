@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map
 
-from api import alerts, analytics, errors, fleet, mappings, operations, telemetry
+from api import alerts, analytics, errors, fleet, losses, mappings, operations, sessions, telemetry
 from api.asking import Asker
 from api.bulk import routes as bulk
 from api.errors import Problem
@@ -35,9 +35,9 @@ def create(services: Services) -> OpenAPI:
         validation_error_callback=_invalid_parameters,
         static_folder=None,
     )
-    for room in (telemetry, fleet, mappings, bulk, alerts, operations):
+    for room in (telemetry, fleet, sessions, losses, mappings, bulk, alerts, operations):
         room.register(app, services)
-    asker = Asker(services.reading, services.thresholds, services.now)
+    asker = Asker(services.reading, services.policies, services.now)
     analytics.register(app, services, asker)
     app.add_url_rule("/api", "api_ui", lambda: redirect("/api/swagger"))
     app.add_url_rule("/api-json", "api_json", lambda: redirect("/api/openapi.json"))

@@ -14,9 +14,10 @@ import structlog
 
 from api.errors import Answer, Problem, answer, new_request_id, problem_answer, unavailable
 from api.words import WINDOW, as_performance
-from charging.verdict import Summary, Thresholds
+from charging.verdict import Summary
 from db.engine import Conn
 from db.queries import performance
+from db.queries.policies import Policies
 
 log = structlog.get_logger()
 
@@ -55,11 +56,11 @@ class Asker:
     def __init__(
         self,
         connect: Callable[[], AbstractContextManager[Conn]],
-        thresholds: Thresholds,
+        policies: Policies,
         now: Callable[[], datetime],
         threads: int = THREADS,
     ) -> None:
-        self._connect, self._thresholds, self._now, self._threads = connect, thresholds, now, threads
+        self._connect, self._policies, self._now, self._threads = connect, policies, now, threads
         self._waiting: deque[Question] = deque()
         self._changed = threading.Condition(threading.Lock())
         self._started = False
@@ -107,7 +108,7 @@ class Asker:
         at = self._now().astimezone(UTC)
         try:
             with self._connect() as conn:
-                found = performance.summaries(conn, at - WINDOW, at, sorted({q.vehicle_id for q in some}), self._thresholds)
+                found = performance.summaries(conn, at - WINDOW, at, sorted({q.vehicle_id for q in some}), self._policies)
             for question in some:
                 question.at, question.summary = at, found.get(question.vehicle_id)
         except Problem as problem:

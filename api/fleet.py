@@ -44,7 +44,7 @@ def _register_vehicles(app: OpenAPI, services: Services) -> None:
         with services.connection() as conn:
             found = devices.vehicles(conn, now, query.after, query.limit)
             ids = [v.vehicle_id for v in found]
-            judged, own = performance.summaries(conn, now - WINDOW, now, ids, services.thresholds), devices.own_thresholds(conn, ids)
+            judged, own = performance.summaries(conn, now - WINDOW, now, ids, services.policies), devices.own_thresholds(conn, ids)
         body: list[dict[str, Any]] = [_vehicle(v, judged.get(v.vehicle_id), own.get(v.vehicle_id)) for v in found]
         return as_json({"vehicles": body, "next": found[-1].vehicle_id if len(found) == query.limit else None})
 
@@ -53,7 +53,7 @@ def _register_vehicles(app: OpenAPI, services: Services) -> None:
         now = services.now()
         with services.connection() as conn:
             found = devices.vehicle(conn, path.vehicleId, now)
-            judged = performance.summaries(conn, now - WINDOW, now, [path.vehicleId], services.thresholds)
+            judged = performance.summaries(conn, now - WINDOW, now, [path.vehicleId], services.policies)
             own = devices.own_thresholds(conn, [path.vehicleId])
         if found is None:
             raise Problem(404, "vehicle_not_found", "Not Found", "Vehicle not found")

@@ -79,6 +79,33 @@ class HistoryQuery(Query):
     format: Literal["json", "csv"] = "json"
 
 
+class RangeQuery(Query):
+    """(from, to]; the last 30 days where absent."""
+
+    start: AwareDatetime | None = Field(None, alias="from", description="Exclusive; 30 days before `to` if absent")
+    end: AwareDatetime | None = Field(None, alias="to", description="Inclusive; now if absent")
+
+
+class SessionsQuery(RangeQuery):
+    """Sessions that ended in it."""
+
+    format: Literal["json", "csv"] = "json"
+
+
+class SitesEnergyQuery(RangeQuery):
+    """And a format."""
+
+    format: Literal["json", "csv"] = "json"
+
+
+class MatrixQuery(RangeQuery):
+    """Whose vehicles and chargers: one of the three."""
+
+    vehicleId: str | None = Field(None, pattern=_ID)
+    meterId: str | None = Field(None, pattern=_ID)
+    siteId: str | None = Field(None, pattern=_ID)
+
+
 class AlertsQuery(Query):
     """Which alerts."""
 

@@ -16,11 +16,11 @@ import psycopg
 
 import config
 from bench.table import Line, Spread
-from charging.verdict import Thresholds
 from db import ingest
 from db.engine import Conn
 from db.queries import performance
 from db.queries.fleet_window import WINDOW, FleetWindow
+from db.queries.policies import Policies
 from db.sides import SIDES
 
 OPTIONS = "-c TimeZone=UTC -c jit=off -c plan_cache_mode=force_generic_plan"
@@ -119,7 +119,7 @@ def fleet(url: str, every_s: int = 20, rounds: int = 4, *, compare: bool = True)
     `compare`: hold each vehicle's row against its own numbers.
     """
     with connected(url) as conn, connected(url) as writer:
-        at, window = newest(conn), FleetWindow(Thresholds())
+        at, window = newest(conn), FleetWindow(Policies())
         clock = Clock(conn)
         window.refresh(conn, at)
         cold = clock.read()

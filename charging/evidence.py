@@ -58,7 +58,8 @@ class Evidence:
     `charging_s` is the time in which the meter's energy flowed, None where no stretch is known (single readings).
     `plain_*` is what remains after leaving out conditioning and standby stretches. `stuck_s` and `stuck_ac_milliwh` are the
     longest run of whole quarters in which the vehicle reported exactly 0 while the meter moved, conditioning and standby apart.
-    `group` names the vehicles that share the meter; empty where the meter feeds this vehicle alone.
+    `idle_*` flowed in quarters in which nothing charged; `full_*` are the standby stretches of a full battery, the other stretches that
+    were left out are conditioning. `group` names the vehicles that share the meter; empty where the meter feeds this vehicle alone.
     """
 
     dc: Stream = Stream()
@@ -74,6 +75,11 @@ class Evidence:
     temp_centi_c_sum: int = 0
     temp_count: int = 0
     group: tuple[str, ...] = ()
+    idle_dc_milliwh: int = 0
+    idle_ac_milliwh: int = 0
+    full_dc_milliwh: int = 0
+    full_ac_milliwh: int = 0
+    full_s: int = 0
 
     @property
     def avg_battery_temp_c(self) -> float | None:
@@ -82,7 +88,10 @@ class Evidence:
 
 
 def together(members: list[Evidence]) -> Evidence:
-    """The evidence of a group of vehicles on one shared meter: every DC added, the meter's AC counted once."""
+    """The evidence of a group of vehicles on one shared meter: every DC added, the meter's AC counted once.
+
+    `members` begin with the vehicle the evidence is for; the others' covers only the time in which they shared its meter.
+    """
     first = members[0]
     return replace(
         first,

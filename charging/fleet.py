@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from charging.band import default_band
 from charging.verdict import Summary, Verdict
 
 COUNTED = (Verdict.OK, Verdict.LOW)
@@ -34,15 +33,15 @@ def total(summaries: Iterable[Summary]) -> FleetSummary:
     counted = [s for s in everyone if s.verdict in COUNTED]
     ac = sum(s.evidence.ac.energy_milliwh for s in counted)
     dc = sum(s.evidence.dc.energy_milliwh for s in counted)
-    known = [s for s in counted if s.evidence.charging_s]
-    known_ac_kwh = sum(s.evidence.ac.energy_milliwh for s in known) / 1e6
-    band = default_band(known_ac_kwh, sum(s.evidence.charging_s or 0 for s in known) / 3600) if known_ac_kwh else None
+    banded = [(s.band, s.evidence.ac.energy_milliwh) for s in counted if s.band]
+    banded_ac = sum(milliwh for _, milliwh in banded)
     return FleetSummary(
         counted=len(counted),
         left_out=dict(Counter(str(s.verdict) for s in everyone if s.verdict not in COUNTED)),
         ac_kwh=ac / 1e6,
         dc_kwh=dc / 1e6,
         efficiency=dc / ac if ac else None,
-        expected_low=band.low if band else None,
-        expected_high=band.high if band else None,
+        # Each vehicle's own band, weighed by its energy.
+        expected_low=sum(band.low * milliwh for band, milliwh in banded) / banded_ac if banded else None,
+        expected_high=sum(band.high * milliwh for band, milliwh in banded) / banded_ac if banded else None,
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
-from charging.band import Band, default_band
+from charging.band import Band, Learned, band
 from charging.evidence import Evidence, Stream, together
 from charging.units import MILLIWH_PER_KWH, to_kwh
 
@@ -49,7 +49,7 @@ class Thresholds:
 class Summary:
     """A window of one vehicle with its judgement: energies in kWh, ratios and coverages 0…1, temperature in °C.
 
-    `ratio`, `loss_kwh` and `uncertainty` are None where no more than standby came from the grid; the expected band is None where
+    `ratio`, `loss_kwh` and `uncertainty` are None where no more than standby came from the grid; `band` is None where
     no charging hours are known or plain thresholds are chosen. On a shared meter `ratio` is the group's.
     """
 
@@ -59,8 +59,7 @@ class Summary:
     ratio: float | None
     loss_kwh: float | None
     uncertainty: float | None
-    expected_low: float | None
-    expected_high: float | None
+    band: Band | None
     coverage_vehicle: float | None
     coverage_meter: float | None
     vehicle_readings: int
@@ -71,6 +70,16 @@ class Summary:
     severity: Severity | None
     reason: str
 
+    @property
+    def expected_low(self) -> float | None:
+        """The band's lower edge."""
+        return self.band.low if self.band else None
+
+    @property
+    def expected_high(self) -> float | None:
+        """The band's upper edge."""
+        return self.band.high if self.band else None
+
 
 def uncertainty(dc: Stream, ac: Stream) -> float | None:
     """(AC step + DC step) ÷ AC, plus 1 % for the meters; None without AC."""
@@ -80,23 +89,35 @@ def uncertainty(dc: Stream, ac: Stream) -> float | None:
     return round((ac.step_milliwh + dc.step_milliwh) / ac.energy_milliwh + METER_UNCERTAINTY, 12)
 
 
-def summarise(evidence: Evidence, thresholds: Thresholds = Thresholds(), group: list[Evidence] | None = None) -> Summary:
-    """Judge one vehicle's window. `group`: the evidence of every vehicle on its shared meter, itself included."""
+def summarise(
+    evidence: Evidence, thresholds: Thresholds = Thresholds(), group: list[Evidence] | None = None, learned: Learned | None = None
+) -> Summary:
+    """Judge one vehicle's window. `group`: the evidence of every vehicle on its shared meter, itself first. `learned`: what its past has shown."""
     judged = together(group) if group else evidence
-    case = _Case.of(judged, thresholds, shared=bool(group))
+    case = _Case.of(judged, thresholds, bool(group), learned)
     verdict, severity, reason = _first(case)
+    return _worded(evidence, case, verdict, severity, reason)
+
+
+def nobodys(evidence: Evidence) -> Summary:
+    """What a meter delivered while no vehicle was assigned to it."""
+    reason = (
+        f"no vehicle is assigned to meter {_meters(evidence)} meanwhile, so nobody knows what became of {_kwh(evidence.ac.energy_milliwh)}"
+    )
+    return _worded(evidence, _Case.of(evidence, Thresholds("plain"), True, None), Verdict.UNMAPPED, None, reason)
+
+
+def _worded(evidence: Evidence, case: "_Case", verdict: Verdict, severity: Severity | None, reason: str) -> Summary:
     own_loss = to_kwh(evidence.ac.energy_milliwh - evidence.dc.energy_milliwh)
-    band = case.band
     # By position: with names this call takes twice as long, and a fleet makes thousands of them in a tick.
     return Summary(
         evidence,
         to_kwh(evidence.ac.energy_milliwh),
         to_kwh(evidence.dc.energy_milliwh),
         case.ratio,
-        None if group or case.ratio is None else own_loss,
+        None if case.shared or case.ratio is None else own_loss,
         case.uncertainty,
-        band.low if band else None,
-        band.high if band else None,
+        case.band,
         evidence.dc.coverage,
         evidence.ac.coverage,
         evidence.dc.readings,
@@ -127,10 +148,10 @@ class _Case:
     band: Band | None
 
     @staticmethod
-    def of(evidence: Evidence, thresholds: Thresholds, shared: bool) -> "_Case":
-        band = None
+    def of(evidence: Evidence, thresholds: Thresholds, shared: bool, learned: Learned | None) -> "_Case":
+        expected = None
         if thresholds.use == "band" and evidence.plain_ac_milliwh > 0 and evidence.plain_charging_s:
-            band = default_band(to_kwh(evidence.plain_ac_milliwh), evidence.plain_charging_s / 3600)
+            expected = band(to_kwh(evidence.plain_ac_milliwh), evidence.plain_charging_s / 3600, None if shared else learned)
         # A meter that only fed standby gives no efficiency: 13 kWh charged elsewhere over 0.2 kWh here is not 6,400 %.
         dc_moved, ac_moved = evidence.dc.moved, evidence.ac.moved
         ratio = _ratio(evidence.dc.energy_milliwh, evidence.ac.energy_milliwh) if ac_moved else None
@@ -143,7 +164,7 @@ class _Case:
             ratio,
             plain_ratio=_ratio(evidence.plain_dc_milliwh, evidence.plain_ac_milliwh) if evidence.set_aside_buckets else ratio,
             uncertainty=uncertainty(evidence.dc, evidence.ac) if ratio is not None else None,
-            band=band if ratio is not None else None,
+            band=expected if ratio is not None else None,
         )
 
 
@@ -184,7 +205,7 @@ def _not_charging(case: _Case) -> _Found:
 
 def _charged_elsewhere(case: _Case) -> _Found:
     evidence = case.evidence
-    if not (case.dc_moved and evidence.ac.readings and not case.ac_moved) or not _ample(evidence.ac.coverage):
+    if not (case.dc_moved and evidence.ac.received and not case.ac_moved):
         return None
     return (
         Verdict.CHARGED_ELSEWHERE,
@@ -294,10 +315,15 @@ def _low_by_band(ratio: float, slack: float, band: Band, left_out: str) -> _Foun
     if ratio >= edge:
         return None
     severity: Severity = "critical" if ratio < edge - CRITICAL_BELOW_LOW else "warning"
-    words = (
-        f"{_percent(ratio)}{left_out} is below the expected {_percent(band.low)} to {_percent(band.high)}, uncertain by ±{_percent(slack)}"
-    )
+    words = f"{_percent(ratio)}{left_out} is below the {_expected(band)}, uncertain by ±{_percent(slack)}"
     return Verdict.LOW, severity, words
+
+
+_WHOSE = {"default": "expected", "peers": "expected of its model,", "learned": "expected of this vehicle,"}
+
+
+def _expected(band: Band) -> str:
+    return f"{_WHOSE[band.source]} {_percent(band.low)} to {_percent(band.high)}"
 
 
 def _low_by_threshold(case: _Case, ratio: float) -> _Found:
@@ -314,7 +340,7 @@ def _ok(case: _Case) -> _Found:
     assert case.plain_ratio is not None  # every rule before this one has made sure
     ratio = f"{_percent(case.plain_ratio)}{_left_out(case)}"
     if case.band:
-        return Verdict.OK, None, f"{ratio} against the expected {_percent(case.band.low)} to {_percent(case.band.high)}"
+        return Verdict.OK, None, f"{ratio} against the {_expected(case.band)}"
     return Verdict.OK, None, f"{ratio} is not below the plain threshold of {case.thresholds.plain_low * 100:.0f} %"
 
 

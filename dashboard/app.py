@@ -13,6 +13,7 @@ from api import app as api_app
 from api.committer import Committer
 from api.intake import Intake, Limits
 from api.services import Services as ApiServices
+from charging.losses import Price
 from charging.verdict import Thresholds
 from dashboard import housekeeping, shell
 from dashboard.pages import alerts, fleet, vehicle
@@ -20,6 +21,7 @@ from dashboard.services import Services
 from dashboard.snapshot import FleetPicture, Money
 from db.engine import pool
 from db.queries.fleet_window import FleetWindow
+from db.queries.policies import Policies
 
 _PAGES = (fleet, vehicle, alerts)
 
@@ -34,7 +36,7 @@ def create_dash(settings: config.Settings | None = None) -> Dash:
     settings = settings or config.load()
     if not settings.database_url:
         raise SystemExit("DATABASE_URL is not set: start with `python -m dashboard`, which brings its own PostgreSQL")
-    thresholds = Thresholds(settings.thresholds, settings.plain_low, settings.plain_critical)
+    policies = Policies(Thresholds(settings.thresholds, settings.plain_low, settings.plain_critical))
     reading = pool(settings.database_url, settings.read_connections, "read", settings.statement_timeout_s, generic_plans=True)
     writing = pool(settings.database_url, settings.committer_threads, "write", settings.statement_timeout_s, check=False)
     admin = pool(settings.database_url, 1, "admin", 60.0)
@@ -48,11 +50,12 @@ def create_dash(settings: config.Settings | None = None) -> Dash:
         settings.queue_requests,
     )
     intake = Intake(committer, _limits(settings), _now)
-    window = FleetWindow(thresholds)
-    server = api_app.create(ApiServices(reading, intake, thresholds, _now, window, settings.tick_s))
+    window = FleetWindow(policies)
+    price = Price(settings.tariff_per_kwh, settings.grid_co2_kg_per_kwh)
+    server = api_app.create(ApiServices(reading, intake, policies, _now, window, settings.tick_s, price, settings.currency))
     money = Money(settings.tariff_per_kwh, settings.currency, settings.grid_co2_kg_per_kwh)
     picture = FleetPicture(reading, settings.tick_s, settings.silent_after_s, money, window, _now)
-    dash = _dash(server, Services(settings, reading, picture, thresholds, _now))
+    dash = _dash(server, Services(settings, reading, picture, policies, _now))
     # The first picture of a large fleet takes seconds: made before anybody asks for it.
     threading.Thread(target=picture.get, name="first-picture", daemon=True).start()
     stop = housekeeping.start(admin, _now, settings.compact_after_hours)

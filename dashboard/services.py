@@ -8,9 +8,9 @@ from typing import Any
 
 from psycopg_pool import ConnectionPool
 
-from charging.verdict import Thresholds
 from dashboard.snapshot import FleetPicture
 from db.engine import Conn
+from db.queries.policies import Policies
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Services:
     settings: Any
     pool: "ConnectionPool[Conn]"
     picture: FleetPicture
-    thresholds: Thresholds
+    policies: Policies
     now: Callable[[], datetime]
 
     @contextmanager

@@ -25,7 +25,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 import config
 from charging.evidence import Evidence, Stream
-from charging.verdict import Summary, Thresholds, summarise
+from charging.verdict import Summary, summarise
 from dashboard import app as composition
 from dashboard.figures import Timeline
 from dashboard.pages import vehicle as vehicle_page
@@ -33,6 +33,7 @@ from dashboard.snapshot import Picture
 from db.queries import performance
 from db.queries.devices import LatestReading, MeterNow, VehicleNow
 from db.queries.history import MeterPoint, VehiclePoint
+from db.queries.policies import Policies
 
 CITIES = [
     ("Amsterdam", 52.3731, 4.8926), ("Berlin", 52.52, 13.405), ("Lyon", 45.764, 4.8357), ("Madrid", 40.4168, -3.7038), ("Milano", 45.4642, 9.19), ("Oslo", 59.9139, 10.7522),
@@ -250,7 +251,7 @@ def _app(fleet: FakeFleet, csp: bool) -> Any:
         yield None
 
     settings = config.Settings(_env_file=None)
-    services: Any = SimpleNamespace(settings=settings, picture=fleet, thresholds=Thresholds(), now=lambda: fleet.now, read=read)
+    services: Any = SimpleNamespace(settings=settings, picture=fleet, policies=Policies(), now=lambda: fleet.now, read=read)
     server = OpenAPI("voltledger-test")
 
     @server.before_request

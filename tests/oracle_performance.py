@@ -73,6 +73,11 @@ def _evidence(row: dict[str, object]) -> Evidence:
         temp_centi_c_sum=whole("temp_sum"),
         temp_count=whole("temp_count"),
         group=tuple(group) if isinstance(group, list) else (),
+        idle_dc_milliwh=whole("dc_milliwh") - whole("active_dc_milliwh"),
+        idle_ac_milliwh=whole("ac_milliwh") - whole("active_ac_milliwh"),
+        full_dc_milliwh=whole("full_dc_milliwh"),
+        full_ac_milliwh=whole("full_ac_milliwh"),
+        full_s=whole("full_s"),
     )
 
 
@@ -153,7 +158,7 @@ def _sql(named: bool, binned: bool) -> str:
         FROM quarter WHERE active_to IS NOT NULL
     ), weighed AS (
         SELECT *, greatest(1, round(active_s / dc_rhythm_s))::int AS dc_due, greatest(1, round(active_s / ac_rhythm_s))::int AS ac_due,
-               coalesce(soc_min >= {FULL_CENTI_PCT}, false) OR
+               coalesce(soc_min >= {FULL_CENTI_PCT}, false) AS is_full, coalesce(soc_min >= {FULL_CENTI_PCT}, false) OR
                coalesce(first_hour AND coldest_centi_c < {COLD_CENTI_C} AND dc_milliwh * 100 < ac_milliwh * {CONDITIONING_BELOW_PCT}, false) AS aside
         FROM active
     ), flagged AS (
@@ -170,7 +175,9 @@ def _sql(named: bool, binned: bool) -> str:
                CASE WHEN sum(ac_charging_readings) > 1 THEN sum(active_s) FILTER (WHERE ac_charging_readings > 0) END::int AS charging_s,
                CASE WHEN sum(ac_charging_readings) > 1 THEN coalesce(sum(active_s) FILTER (WHERE ac_charging_readings > 0 AND NOT aside), 0) END::int AS plain_charging_s,
                sum(dc_milliwh) FILTER (WHERE aside) AS aside_dc_milliwh, sum(ac_milliwh) FILTER (WHERE aside) AS aside_ac_milliwh,
-               count(*) FILTER (WHERE aside) AS aside_buckets
+               count(*) FILTER (WHERE aside) AS aside_buckets, sum(dc_milliwh) AS active_dc_milliwh, sum(ac_milliwh) AS active_ac_milliwh,
+               sum(dc_milliwh) FILTER (WHERE is_full) AS full_dc_milliwh, sum(ac_milliwh) FILTER (WHERE is_full) AS full_ac_milliwh,
+               (sum(active_s) FILTER (WHERE is_full AND ac_charging_readings > 0))::int AS full_s
         FROM weighed GROUP BY 1, 2
     ), totals AS (
         SELECT vehicle_id, {bin_of} AS bin, sum(dc_milliwh) AS dc_milliwh, sum(ac_milliwh) AS ac_milliwh, sum(dc_readings) AS dc_readings,
@@ -179,7 +186,8 @@ def _sql(named: bool, binned: bool) -> str:
     )
     SELECT d.vehicle_id, d.meter_ids, d.mates, d.dc_rhythm_s, d.ac_rhythm_s, t.bin, t.dc_milliwh, t.ac_milliwh, t.dc_readings, t.ac_readings,
            t.dc_smallest, t.ac_smallest, t.temp_sum, t.temp_count, j.dc_received, j.ac_received, j.dc_due, j.ac_due, j.charging_s, j.plain_charging_s,
-           j.aside_dc_milliwh, j.aside_ac_milliwh, j.aside_buckets, s.stuck_s, s.stuck_ac_milliwh
+           j.aside_dc_milliwh, j.aside_ac_milliwh, j.aside_buckets, j.active_dc_milliwh, j.active_ac_milliwh,
+           j.full_dc_milliwh, j.full_ac_milliwh, j.full_s, s.stuck_s, s.stuck_ac_milliwh
     FROM device d
     LEFT JOIN totals t USING (vehicle_id)
     LEFT JOIN judged j ON j.vehicle_id = t.vehicle_id AND j.bin IS NOT DISTINCT FROM t.bin

@@ -19,10 +19,10 @@ from api import app as api_app
 from api.committer import Committer
 from api.intake import Intake, Limits
 from api.services import Services
-from charging.verdict import Thresholds
 from db import partitions
 from db.engine import pool
 from db.queries.fleet_window import FleetWindow
+from db.queries.policies import Policies
 
 NOW = datetime(2026, 2, 4, 12, tzinfo=UTC)
 VAN = {"vehicleId": "van-7", "soc": 80, "kwhDeliveredDc": 5, "batteryTemp": 36, "timestamp": "2026-02-04T10:00:00Z"}
@@ -46,7 +46,7 @@ def api(database_url: str, now: datetime = NOW, limits: dict[str, Any] | None = 
         chosen.commit_wait_s,
     )
     intake = Intake(committer, replace(allowed, **(limits or {})), lambda: now)
-    app = api_app.create(Services(reading, intake, Thresholds(), lambda: now, FleetWindow(Thresholds(), math.inf)))
+    app = api_app.create(Services(reading, intake, Policies(), lambda: now, FleetWindow(Policies(), math.inf)))
     try:
         yield app.test_client()
     finally:

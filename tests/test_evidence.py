@@ -1,6 +1,6 @@
 """What is known about a charge is the same whether numpy or one SQL statement works it out, whatever was reported and however it is cut."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -104,8 +104,8 @@ def test_numpy_and_sql_work_out_the_same_evidence_whatever_was_reported(database
             assert performance.evidence(conn, start, end) == oracle.evidence(conn, start, end)
             assert performance.evidence(conn, start, end, ["van-2", "nobody"]) == oracle.evidence(conn, start, end, ["van-2", "nobody"])
             for bin_s in (900, 3_600):
-                ours = [(at, one.evidence) for at, one in performance.bins(conn, "van-1", start, end, bin_s)]
-                assert ours == oracle.bins(conn, "van-1", start, end, bin_s)
+                ours = [(at, replace(one.evidence, group=())) for at, one in performance.bins(conn, "van-1", start, end, bin_s)]
+                assert ours == [(at, replace(one, group=())) for at, one in oracle.bins(conn, "van-1", start, end, bin_s)]
             conn.rollback()
 
         holds()

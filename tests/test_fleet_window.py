@@ -10,11 +10,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from charging.verdict import Thresholds
 from db import ingest, partitions, rollups
 from db.ingest import Reading
 from db.queries import performance
 from db.queries.fleet_window import WINDOW, FleetWindow
+from db.queries.policies import Policies
 from db.sides import METER, VEHICLE, Side
 
 START = datetime(2026, 2, 3, 22, 3, 20, tzinfo=UTC)
@@ -25,7 +25,7 @@ class World:
     """Devices that report in batches, on time, late, ahead of the clock and after silences, while people re-assign meters."""
 
     def __init__(self, conn: Any, seed: int) -> None:
-        self.conn, self.chance, self.now, self.window = conn, random.Random(seed), START, FleetWindow(Thresholds(), math.inf)
+        self.conn, self.chance, self.now, self.window = conn, random.Random(seed), START, FleetWindow(Policies(), math.inf)
         for vehicle_id, meter_id in zip(VEHICLES[:4], METERS[:4], strict=True):
             conn.execute("INSERT INTO fleet_mapping VALUES (%s, %s)", (vehicle_id, meter_id))
         for _ in range(30):
@@ -135,7 +135,7 @@ def test_readers_take_the_day_there_is_and_never_wait_for_a_refresh(db: Any) -> 
 
 def test_a_day_is_made_no_more_often_than_its_cost_allows(db: Any) -> None:
     world = World(db, 5)
-    window = FleetWindow(Thresholds(), share=1e-6)
+    window = FleetWindow(Policies(), share=1e-6)
     connect, now = lambda: nullcontext(db), lambda: world.now
     first = window.day(connect, now, 0)
     world.step()

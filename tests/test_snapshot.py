@@ -8,11 +8,11 @@ from typing import Any
 import orjson
 import psycopg
 
-from charging.verdict import Thresholds
 from dashboard import housekeeping
 from dashboard.snapshot import FleetPicture, Money
 from db.engine import pool
 from db.queries.fleet_window import FleetWindow
+from db.queries.policies import Policies
 from tests.support import api, depot, van
 
 NOW = datetime(2026, 2, 4, 12, tzinfo=UTC)
@@ -29,7 +29,7 @@ def test_the_picture_says_what_the_api_says_and_survives_the_database(database_u
         client.post("/v1/telemetry/batch", json={"vehicles": [van(), van(vehicleId="van-8", latitude=1, longitude=2)], "meters": [depot()]})
         answer = client.get("/v1/analytics/performance/van-7").get_json()
     reading = pool(database_url, 1, "read", 5)
-    picture = FleetPicture(reading, 0.0, 900, Money(0.3, "EUR", 0.35), FleetWindow(Thresholds(), math.inf), lambda: NOW)
+    picture = FleetPicture(reading, 0.0, 900, Money(0.3, "EUR", 0.35), FleetWindow(Policies(), math.inf), lambda: NOW)
     first = content(picture)
     assert first["vehicles"]["id"] == ["van-7", "van-8"]
     assert first["vehicles"]["positionFrom"] == ["meter", "vehicle"]

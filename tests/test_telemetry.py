@@ -164,9 +164,9 @@ def test_c4_with_the_database_away_nothing_is_confirmed_and_the_process_lives(da
     from api.committer import Committer
     from api.intake import Intake, Limits
     from api.services import Services
-    from charging.verdict import Thresholds
     from db.engine import pool
     from db.queries.fleet_window import FleetWindow
+    from db.queries.policies import Policies
     from tests.support import NOW
 
     reading, writing = pool(gone, 1, "read", 5), pool(gone, 1, "write", 5)
@@ -175,9 +175,9 @@ def test_c4_with_the_database_away_nothing_is_confirmed_and_the_process_lives(da
         Services(
             reading,
             Intake(committer, Limits(5 << 20, 20 << 20, 5_000, 300, None, 5.0), lambda: NOW),
-            Thresholds(),
+            Policies(),
             lambda: NOW,
-            FleetWindow(Thresholds(), math.inf),
+            FleetWindow(Policies(), math.inf),
         )
     )
     client = app.test_client()

@@ -36,7 +36,7 @@ def register(app: Dash, services: Any) -> None:
             return no_update
         end = services.now()
         with services.read() as conn:
-            bins = performance.bins(conn, vehicle_id, end - timedelta(hours=24), end, 3600, services.thresholds)
+            bins = performance.bins(conn, vehicle_id, end - timedelta(hours=24), end, 3600, services.policies)
         return day_bars(bins, end, fmt.zone(viewer["zone"]))
 
 

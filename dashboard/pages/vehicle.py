@@ -10,7 +10,7 @@ import dash
 import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html, set_props
 
-from charging.verdict import Summary, Thresholds
+from charging.verdict import Summary
 from dashboard import figures
 from dashboard import format as fmt
 from dashboard.components.empty import message
@@ -22,6 +22,7 @@ from db.engine import Conn
 from db.queries import devices, history, performance
 from db.queries.devices import LatestReading, VehicleNow
 from db.queries.history import Bucket
+from db.queries.policies import Policies
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +57,19 @@ class Loaded:
     past: bool
 
 
-def load(conn: Conn, vehicle_id: str, chosen: Range, at: datetime | None, now: datetime, thresholds: Thresholds) -> Loaded | None:
+def load(conn: Conn, vehicle_id: str, chosen: Range, at: datetime | None, now: datetime, policies: Policies) -> Loaded | None:
     """The vehicle over the range that ends at `at` (now where None); None if nobody ever heard of it."""
     vehicle = devices.vehicle(conn, vehicle_id, now)
     if vehicle is None:
         return None
     end = at or now
     start = end - chosen.span
-    summary = performance.summaries(conn, start, end, [vehicle_id], thresholds).get(vehicle_id)
+    summary = performance.summaries(conn, start, end, [vehicle_id], policies).get(vehicle_id)
     meter_ids = summary.meter_ids if summary else ()
     timeline = figures.Timeline(
         start=start,
         end=end,
-        bins=performance.bins(conn, vehicle_id, start, end, chosen.bin_s, thresholds),
+        bins=performance.bins(conn, vehicle_id, start, end, chosen.bin_s, policies),
         bin_s=chosen.bin_s,
         vehicle=history.vehicle_points(conn, vehicle_id, start, end, chosen.bucket),
         # one meter's power only where one meter was assigned: two would read as one that jumps
@@ -113,7 +114,7 @@ def register(app: Dash, services: Any) -> None:
     ) -> tuple[Any, Any, Any, str]:
         chosen = RANGES[range_name]
         with services.read() as conn:
-            loaded = load(conn, vehicle_id, chosen, fmt.instant(at), services.now(), services.thresholds)
+            loaded = load(conn, vehicle_id, chosen, fmt.instant(at), services.now(), services.policies)
         set_props("callback-note", {"hidden": True})
         return draw(loaded, vehicle_id, range_name, viewer, (zoom[0], zoom[1]) if zoom and ctx.triggered_id != "vehicle-range" else None)
 

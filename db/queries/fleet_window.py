@@ -13,11 +13,13 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from charging.verdict import Summary, Thresholds, summarise
+from charging.policy import Policy
+from charging.verdict import Summary
 from db.engine import Conn
 from db.gathered import Ints, gathered, instant, instant_us, ints, read, texts
 from db.queries import performance
 from db.queries.device_window import DeviceWindow, Mask
+from db.queries.policies import Policies
 from db.queries.weighing import QUARTER_US, WIDTH, Quarters, Rhythms, weigh
 from db.queries.weighing import evidence as in_words
 from db.sides import METER, VEHICLE
@@ -51,8 +53,8 @@ class FleetDay:
 class FleetWindow:
     """Thread-safe: one thread refreshes, others take the result there is. `share` of the time may go into new days."""
 
-    def __init__(self, thresholds: Thresholds, share: float = _DAY_SHARE) -> None:
-        self._thresholds, self._share = thresholds, share
+    def __init__(self, policies: Policies, share: float = _DAY_SHARE) -> None:
+        self._policies, self._share = policies, share
         self._lock = threading.Lock()
         self._newest: FleetDay | None = None
         self._forget()
@@ -88,6 +90,7 @@ class FleetWindow:
         self._weighed = np.empty((0, WIDTH), np.int64)
         self._ordinary = np.empty(0, np.bool_)
         self._summaries: dict[str, Summary] = {}
+        self._policy: Policy | None = None
 
     def _refresh(self, conn: Conn, now: datetime) -> FleetDay:
         started, at_us = time.monotonic(), instant_us(now)
@@ -108,6 +111,8 @@ class FleetWindow:
         vehicles, meters = self._vehicles.refresh(conn, start_us, at_us), self._meters.refresh(conn, start_us, at_us)
         self._at_us = at_us
         new = self._read_assignments(conn)
+        policy = self._policies.current(conn)
+        new, self._policy = new or policy is not self._policy, policy
         assigned = self._assigned
         within = assigned.within(start_us, at_us)
         ordinary = assigned.uncommon(within, start_us, at_us, len(self._ids))
@@ -115,7 +120,7 @@ class FleetWindow:
         ordinary |= self._vehicles.too_large[of_vehicle] | self._meters.too_large[of_meter]
         dirty = self._dirty(within, vehicles[of_vehicle], meters) | (ordinary != self._ordinary) | new
         self._ordinary = ordinary
-        changed = self._weigh(np.flatnonzero(dirty & ~ordinary), of_vehicle, of_meter, start_us, at_us, new)
+        changed = self._weigh(np.flatnonzero(dirty & ~ordinary), of_vehicle, of_meter, start_us, at_us, new, policy)
         changed += self._ask(conn, np.flatnonzero(dirty & ordinary), start_us, at_us)
         if new:
             self._summaries = {vehicle_id: self._summaries[vehicle_id] for vehicle_id in self._ids}
@@ -164,7 +169,7 @@ class FleetWindow:
         dirty[vehicle[meter_dirty[meter]]] = True
         return dirty
 
-    def _weigh(self, dirty: Ints, of_vehicle: Ints, of_meter: Ints, start_us: int, at_us: int, new: bool) -> list[str]:
+    def _weigh(self, dirty: Ints, of_vehicle: Ints, of_meter: Ints, start_us: int, at_us: int, new: bool, policy: Policy) -> list[str]:
         changed: list[str] = []
         for n in range(0, len(dirty), _WEIGHED_AT_ONCE):
             some = dirty[n : n + _WEIGHED_AT_ONCE]
@@ -173,7 +178,9 @@ class FleetWindow:
             self._weighed[some] = weighed
             for vehicle, row in zip(some[differs].tolist(), weighed[differs].tolist(), strict=True):
                 meter = self._assigned.meters[self._meter_of[vehicle]]
-                self._summaries[self._ids[vehicle]] = summarise(in_words(row, (meter,) if meter else (), ()), self._thresholds)
+                self._summaries[self._ids[vehicle]] = performance.judged(
+                    self._ids[vehicle], in_words(row, (meter,) if meter else (), ()), policy
+                )
                 changed.append(self._ids[vehicle])
         return changed
 
@@ -196,7 +203,7 @@ class FleetWindow:
         """The ordinary way."""
         ids = [self._ids[n] for n in dirty]
         if ids:
-            self._summaries |= performance.summaries(conn, instant(start_us), instant(at_us), ids, self._thresholds)
+            self._summaries |= performance.summaries(conn, instant(start_us), instant(at_us), ids, self._policies)
         return ids
 
 

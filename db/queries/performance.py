@@ -1,19 +1,24 @@
 """Evidence of charging for one vehicle or many, over any window, in one round trip: SQL brings the pieces, `db.queries.weighing` works out the rest."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
 from charging.evidence import UNKNOWN_RHYTHM_S, Evidence
-from charging.verdict import Summary, Thresholds, summarise
+from charging.policy import Policy
+from charging.verdict import Summary, summarise
 from db.arrays import texts as text_array
 from db.engine import Conn
 from db.gathered import Ints, gathered, instant, instant_us, ints, read, texts
-from db.queries.pieces import QUARTER, Days, Pieces, gathered_pieces, pieces, pieces_sql
-from db.queries.weighing import AC_FIELDS, DC_FIELDS, NO_SOC, NO_TEMP, QUARTER_US, SOC_MIN, TEMP_MIN, Quarters, Rhythms, weigh
+from db.queries.pieces import QUARTER, Days, gathered_pieces, pieces, pieces_sql
+from db.queries.policies import Policies
+from db.queries.spans import Span, happened
+from db.queries.spans import evidence as evidence_of
+from db.queries.weighing import QUARTER_US, Pieces, Quarters, Rhythms, side_by_side, weigh
 from db.queries.weighing import evidence as in_words
 from db.sides import METER, VEHICLE
 
@@ -22,45 +27,109 @@ _CHUNK = 1_000
 
 
 def summaries(
-    conn: Conn, start: datetime, end: datetime, vehicle_ids: Sequence[str] | None = None, thresholds: Thresholds = Thresholds()
+    conn: Conn, start: datetime, end: datetime, vehicle_ids: Sequence[str] | None = None, policies: Policies | None = None
 ) -> dict[str, Summary]:
     """Judged evidence over (start, end] by vehicle id; all vehicles where none is named. Vehicles on a shared meter are judged as its group."""
-    found = evidence(conn, start, end, vehicle_ids)
-    missing = {mate for one in found.values() for mate in one.group} - found.keys()
-    return judged(found, {**found, **(evidence(conn, start, end, sorted(missing)) if missing else {})}, thresholds)
+    found, version = _found(conn, start, end, vehicle_ids)
+    policy = policies.at(conn, version) if policies else Policy()
+    groups = _groups(conn, {vehicle_id: one for vehicle_id, one in found.items() if one.evidence.group})
+    return {vehicle_id: judged(vehicle_id, one.evidence, policy, groups.get(vehicle_id)) for vehicle_id, one in found.items()}
 
 
-def judged(wanted: Iterable[str], known: dict[str, Evidence], thresholds: Thresholds) -> dict[str, Summary]:
-    """The summaries of the wanted vehicles; `known` holds their evidence and that of everyone on their meters."""
-    evidence_of = ((vehicle_id, known[vehicle_id]) for vehicle_id in wanted)
-    return {
-        vehicle_id: summarise(one, thresholds, [known[mate] for mate in one.group] if one.group else None)
-        for vehicle_id, one in evidence_of
-    }
+def judged(vehicle_id: str, one: Evidence, policy: Policy, group: list[Evidence] | None = None) -> Summary:
+    """The summary of a vehicle's evidence; `group`: that of everyone on its shared meter, its own first."""
+    return summarise(one, policy.thresholds_of(vehicle_id), group, policy.learned_of(vehicle_id, one.meter_ids))
 
 
 def bins(
-    conn: Conn, vehicle_id: str, start: datetime, end: datetime, bin_s: int = 3600, thresholds: Thresholds = Thresholds()
+    conn: Conn, vehicle_id: str, start: datetime, end: datetime, bin_s: int = 3600, policies: Policies | None = None
 ) -> list[tuple[datetime, Summary]]:
     """Judged evidence per bin of `bin_s` seconds (whole quarters), each named by its beginning; bins without any reading are absent."""
     stretches, vehicle, meter = _read(conn, start, end, [vehicle_id])
-    quarters = _quarters(stretches, vehicle, meter)
-    bin_us = (quarters.number + instant_us(start) // QUARTER_US) * QUARTER_US // (bin_s * 1_000_000) * (bin_s * 1_000_000)
-    begins, group = np.unique(bin_us, return_inverse=True)
-    weighed = weigh(quarters, stretches.rhythms, group, np.zeros(len(begins), np.int64))
-    ids, mates = stretches.meter_ids(), stretches.mates()
-    return [
-        (instant(at), summarise(in_words(row, ids[0], mates[0]), thresholds))
-        for at, row in zip(begins.tolist(), weighed.tolist(), strict=True)
-    ]
+    policy = policies.at(conn, stretches.version) if policies else Policy()
+    quarters, _ = side_by_side(stretches.vehicle, stretches.from_us, stretches.start_us, vehicle, meter)
+    own = _per_bin(quarters, stretches.rhythms, stretches.start_us // QUARTER_US, bin_s * 1_000_000, stretches.meter_ids())
+    shared = _shared_bins(conn, stretches.shared().get(vehicle_id, []), own, bin_s * 1_000_000)
+    return [(instant(at), judged(vehicle_id, *_with_group(vehicle_id, one, policy, shared.get(at)))) for at, one in own.items()]
+
+
+def _with_group(
+    vehicle_id: str, own: Evidence, policy: Policy, mates: dict[str, Evidence] | None
+) -> tuple[Evidence, Policy, list[Evidence] | None]:
+    if not mates:
+        return own, policy, None
+    return replace(own, group=(vehicle_id, *sorted(mates))), policy, [own, *mates.values()]
+
+
+def _per_bin(
+    quarters: Quarters, rhythms: Rhythms, first_quarter: int, bin_us: int, meter_ids: list[tuple[str, ...]]
+) -> dict[int, Evidence]:
+    """The evidence of the one vehicle by bin (its beginning, µs since 2000)."""
+    begins, group = np.unique((quarters.number + first_quarter) * QUARTER_US // bin_us * bin_us, return_inverse=True)
+    weighed = weigh(quarters, rhythms, group, np.zeros(len(begins), np.int64))
+    return {at: in_words(row, meter_ids[0], ()) for at, row in zip(begins.tolist(), weighed.tolist(), strict=True)}
+
+
+def _shared_bins(conn: Conn, shared: list[Span], own: dict[int, Evidence], bin_us: int) -> dict[int, dict[str, Evidence]]:
+    """By bin: what each other did on the vehicle's meters while it shared them."""
+    found: dict[int, dict[str, Evidence]] = {}
+    for mate in sorted({span.vehicle_id for span in shared}):
+        spans = [span for span in shared if span.vehicle_id == mate]
+        what = happened(conn, spans, 1)
+        did = _per_bin(what.quarters, what.rhythms, what.first_quarter, bin_us, [()])
+        for at in own:
+            if any(span.since_us < at + bin_us and at < span.until_us for span in spans):
+                found.setdefault(at, {})[mate] = did.get(at, Evidence())
+    return found
 
 
 def evidence(conn: Conn, start: datetime, end: datetime, vehicle_ids: Sequence[str] | None = None) -> dict[str, Evidence]:
     """Evidence over (start, end] by vehicle id: every vehicle ever heard of or assigned, or the named ones of these."""
+    return {vehicle_id: one.evidence for vehicle_id, one in _found(conn, start, end, vehicle_ids)[0].items()}
+
+
+class _Found(NamedTuple):
+    """A vehicle's evidence, and the stretches of others in which they shared its meter (their case is not set)."""
+
+    evidence: Evidence
+    shared: list[Span]
+
+
+def _found(conn: Conn, start: datetime, end: datetime, vehicle_ids: Sequence[str] | None) -> tuple[dict[str, _Found], int]:
+    """By vehicle id, and the version of what is expected."""
     wanted = known_vehicles(conn) if vehicle_ids is None else sorted(vehicle_ids)
-    found: dict[str, Evidence] = {}
-    for n in range(0, len(wanted), _CHUNK):
-        found |= _evidence(conn, start, end, wanted[n : n + _CHUNK])
+    # Longer windows of as many vehicles would not fit a statement's time and memory.
+    several = max(1, min(_CHUNK, int(_CHUNK * timedelta(days=2) / max(end - start, QUARTER))))
+    found: dict[str, _Found] = {}
+    version = 0
+    for n in range(0, len(wanted), several):
+        stretches, vehicle, meter = _read(conn, start, end, wanted[n : n + several])
+        found |= _of_chunk(stretches, vehicle, meter)
+        version = stretches.version
+    return found, version
+
+
+def _of_chunk(stretches: "_Stretches", vehicle: Pieces, meter: Pieces) -> dict[str, _Found]:
+    quarters, _ = side_by_side(stretches.vehicle, stretches.from_us, stretches.start_us, vehicle, meter)
+    weighed = weigh(quarters, stretches.rhythms).tolist()
+    shared = stretches.shared()
+    return {
+        vehicle_id: _Found(in_words(row, meters, mates), shared.get(vehicle_id, []))
+        for vehicle_id, row, meters, mates in zip(stretches.ids, weighed, stretches.meter_ids(), stretches.mates(), strict=True)
+    }
+
+
+def _groups(conn: Conn, shared: dict[str, _Found]) -> dict[str, list[Evidence]]:
+    """By vehicle on a shared meter: its own evidence, and that of each other for the time in which they shared one."""
+    spans: list[Span] = []
+    owner: list[str] = []
+    for vehicle_id, one in shared.items():
+        for mate in one.evidence.group[1:]:
+            spans += [span._replace(case=len(owner)) for span in one.shared if span.vehicle_id == mate]
+            owner.append(vehicle_id)
+    found = {vehicle_id: [one.evidence] for vehicle_id, one in shared.items()}
+    for vehicle_id, mates in zip(owner, evidence_of(conn, spans, len(owner)), strict=True):
+        found[vehicle_id].append(mates)
     return found
 
 
@@ -70,21 +139,12 @@ def known_vehicles(conn: Conn) -> list[str]:
     return sorted(str(row[0]) for row in rows)
 
 
-def _evidence(conn: Conn, start: datetime, end: datetime, vehicle_ids: Sequence[str]) -> dict[str, Evidence]:
-    stretches, vehicle, meter = _read(conn, start, end, vehicle_ids)
-    weighed = weigh(_quarters(stretches, vehicle, meter), stretches.rhythms).tolist()
-    return {
-        vehicle_id: in_words(row, meters, mates)
-        for vehicle_id, row, meters, mates in zip(stretches.ids, weighed, stretches.meter_ids(), stretches.mates(), strict=True)
-    }
-
-
 @dataclass(frozen=True, slots=True)
 class _Stretches:
     """Assignments within the window, ordered by vehicle and time; a vehicle without any has one of the whole window and no meter ("").
 
     `vehicle` is an index into `ids`; `start_us` is the window's beginning. `concerned`: every stretch (vehicle, meter, from, to) of
-    every vehicle that was ever on one of these meters, to find who shared one.
+    every vehicle that was ever on one of these meters, to find who shared one. `version` is that of what is expected.
     """
 
     start_us: int
@@ -95,6 +155,7 @@ class _Stretches:
     to_us: Ints
     rhythms: Rhythms
     concerned: list[tuple[str, str, int, int]]
+    version: int
 
     def meter_ids(self) -> list[tuple[str, ...]]:
         """By vehicle: the meters it was on, ordered."""
@@ -106,15 +167,23 @@ class _Stretches:
 
     def mates(self) -> list[tuple[str, ...]]:
         """By vehicle: who was on one of its meters at the same time, after itself; empty where nobody else was."""
+        shared = self.shared()
+        return [(own, *sorted({span.vehicle_id for span in shared[own]})) if own in shared else () for own in self.ids]
+
+    def shared(self) -> dict[str, list[Span]]:
+        """By vehicle that shared a meter: each stretch in which another was on its meter too (of the case 0)."""
         by_meter: dict[str, list[tuple[str, int, int]]] = {}
         for vehicle_id, meter, since, until in self.concerned:
             by_meter.setdefault(meter, []).append((vehicle_id, since, until))
-        found: list[set[str]] = [set() for _ in self.ids]
+        found: dict[str, list[Span]] = {}
         for vehicle, meter, since, until in zip(
             self.vehicle.tolist(), self.meters, self.from_us.tolist(), self.to_us.tolist(), strict=True
         ):
-            found[vehicle].update(mate for mate, begin, end in by_meter.get(meter, ()) if begin < until and since < end)
-        return [(own, *sorted(mates - {own})) if mates - {own} else () for own, mates in zip(self.ids, found, strict=True)]
+            own = self.ids[vehicle]
+            for mate, begin, end in by_meter.get(meter, ()):
+                if mate != own and begin < until and since < end:
+                    found.setdefault(own, []).append(Span(0, mate, meter, max(begin, since), min(end, until)))
+        return found
 
 
 def _read(conn: Conn, start: datetime, end: datetime, vehicle_ids: Sequence[str]) -> tuple[_Stretches, Pieces, Pieces]:
@@ -151,29 +220,8 @@ def _stretches(arrays: dict[str, bytes | None], start_us: int) -> _Stretches:
                 strict=True,
             )
         ),
+        version=int(ints(arrays["expectation_version"])[0]),
     )
-
-
-def _quarters(stretches: _Stretches, vehicle: Pieces, meter: Pieces) -> Quarters:
-    """Both sides' pieces side by side, ordered by vehicle, quarter and stretch."""
-    first = stretches.start_us // QUARTER_US
-    several = len(stretches.vehicle)
-    most = 1 + max((int(p.bucket_us.max()) // QUARTER_US - first for p in (vehicle, meter) if len(p.bucket_us)), default=0)
-
-    def key(p: Pieces) -> Ints:
-        row = p.stretch - 1
-        return np.asarray((stretches.vehicle[row] * most + p.bucket_us // QUARTER_US - first) * several + row)
-
-    vehicle_key, meter_key = key(vehicle), key(meter)
-    keys = np.union1d(vehicle_key, meter_key)
-    dc, ac = np.zeros((len(DC_FIELDS), len(keys)), np.int64), np.zeros((len(AC_FIELDS), len(keys)), np.int64)
-    dc[TEMP_MIN], dc[SOC_MIN] = NO_TEMP, NO_SOC
-    dc[:, np.searchsorted(keys, vehicle_key)] = vehicle.did
-    ac[:, np.searchsorted(keys, meter_key)] = meter.did
-    place, row = np.divmod(keys, max(1, several))
-    number = place % most
-    cut_us = np.maximum(0, stretches.from_us[row] - (number + first) * QUARTER_US)
-    return Quarters(place // most, number, cut_us, dc, ac)
 
 
 _STRETCH = ("n", "vehicle_id", "meter_id", "span_from", "span_to", "dc_rhythm_s", "ac_rhythm_s")
@@ -207,6 +255,8 @@ def _sql(days: Days) -> str:
         SELECT n, vehicle_id AS device_id, span_from, span_to FROM stretch
     ), of_meter AS (
         SELECT n, meter_id AS device_id, span_from, span_to FROM stretch WHERE meter_id <> ''
+    ), expectation AS (
+        SELECT version FROM expectation_version
     ), {pieces_sql(VEHICLE, days, "of_vehicle")}, {pieces_sql(METER, days, "of_meter")}
-    SELECT * FROM ({gathered(_STRETCH, "stretch")}) s, ({gathered(_ASSIGNED, "assigned")}) a,
+    SELECT * FROM ({gathered(("version",), "expectation")}) e, ({gathered(_STRETCH, "stretch")}) s, ({gathered(_ASSIGNED, "assigned")}) a,
          ({gathered_pieces(VEHICLE)}) v, ({gathered_pieces(METER)}) m"""

@@ -4,13 +4,12 @@ A *stretch* is a row (n, device, span_from, span_to]: an assignment of a vehicle
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from charging.evidence import CHARGING_FLOOR_MILLIWH
-from db.gathered import Ints, gathered, ints, matrix
-from db.queries.weighing import AC_FIELDS, DC_FIELDS, FIRST, LAST, NO_SOC, NO_TEMP
+from db.gathered import gathered, ints, matrix
+from db.queries.weighing import AC_FIELDS, DC_FIELDS, FIRST, LAST, NO_SOC, NO_TEMP, Pieces
 from db.sides import VEHICLE, Side
 
 QUARTER = timedelta(minutes=15)
@@ -43,15 +42,6 @@ class Days(NamedTuple):
         return f"{column} > {self.first} AND {column} <= {self.after}"
 
 
-@dataclass(frozen=True, slots=True)
-class Pieces:
-    """In no particular order: stretch, quarter (its beginning, µs since 2000) and what the side did, (DC_FIELDS or AC_FIELDS, n)."""
-
-    stretch: Ints
-    bucket_us: Ints
-    did: Ints
-
-
 # What only the vehicle side knows about a quarter: name, from the rollup, from history, where nothing was measured.
 _VEHICLE_EXTRAS = (
     ("temp_sum", "r.battery_temp_centi_c_sum", "sum(h.battery_temp_centi_c)", 0),
@@ -59,16 +49,17 @@ _VEHICLE_EXTRAS = (
     ("temp_min", "r.battery_temp_centi_c_min", "min(h.battery_temp_centi_c)", NO_TEMP),
     ("soc_min", "r.soc_centi_pct_min", "min(h.soc_centi_pct)", NO_SOC),
 )
+_SOC_MAX = ("soc_max", "r.soc_centi_pct_max", "max(h.soc_centi_pct)", NO_SOC)
 
 
-def _fields(side: Side) -> tuple[str, ...]:
-    return DC_FIELDS if side is VEHICLE else AC_FIELDS
+def _fields(side: Side, with_soc_max: bool) -> tuple[str, ...]:
+    return (*DC_FIELDS, *(("soc_max",) if with_soc_max else ())) if side is VEHICLE else AC_FIELDS
 
 
-def pieces_sql(side: Side, days: Days, stretches: str) -> str:
+def pieces_sql(side: Side, days: Days, stretches: str, *, with_soc_max: bool = False) -> str:
     """CTEs ending in one named like the side: its pieces in the stretches of the CTE or table `stretches` (n, device_id, span_from, span_to)."""
     key, energy, name, charging = side.key, side.energy, side.name, f"FILTER (WHERE h.{side.energy} > {CHARGING_FLOOR_MILLIWH})"
-    extras = _VEHICLE_EXTRAS if side is VEHICLE else ()
+    extras = (*_VEHICLE_EXTRAS, *((_SOC_MAX,) if with_soc_max else ())) if side is VEHICLE else ()
     from_rollup = "".join(f", coalesce({expression}, {absent}) AS {column}" for column, expression, _, absent in extras)
     from_history = "".join(f", coalesce({expression}, {absent})" for _, _, expression, absent in extras)
     names = "".join(f", {column}" for column, *_ in extras)
@@ -93,15 +84,15 @@ def pieces_sql(side: Side, days: Days, stretches: str) -> str:
     )"""
 
 
-def gathered_pieces(side: Side) -> str:
+def gathered_pieces(side: Side, *, with_soc_max: bool = False) -> str:
     """SQL for the side's pieces as one row of arrays."""
-    return gathered(("n", "bucket", *_fields(side)), side.name)
+    return gathered(("n", "bucket", *_fields(side, with_soc_max)), side.name)
 
 
-def pieces(side: Side, arrays: Mapping[str, bytes | None]) -> Pieces:
+def pieces(side: Side, arrays: Mapping[str, bytes | None], *, with_soc_max: bool = False) -> Pieces:
     """What `gathered_pieces` brought."""
     bucket_us = ints(arrays[f"{side.name}_bucket"])
-    did = matrix([arrays[f"{side.name}_{field}"] for field in _fields(side)])
+    did = matrix([arrays[f"{side.name}_{field}"] for field in _fields(side, with_soc_max)])
     did[FIRST] -= bucket_us
     did[LAST] -= bucket_us
     return Pieces(ints(arrays[f"{side.name}_n"]), bucket_us, did)

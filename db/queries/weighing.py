@@ -22,6 +22,7 @@ READINGS, CHARGING, MILLIWH, SMALLEST, FIRST, LAST = range(6)
 AC_FIELDS = ("readings", "charging_readings", "milliwh", "smallest", "charging_first", "charging_last")
 TEMP_SUM, TEMP_COUNT, TEMP_MIN, SOC_MIN = range(6, 10)
 DC_FIELDS = (*AC_FIELDS, "temp_sum", "temp_count", "temp_min", "soc_min")
+SOC_MAX = 10  # only sessions ask for it
 NO_TEMP, NO_SOC = 32_767, -1
 
 _FAR_US = 1 << 60  # later than any instant of a quarter
@@ -41,6 +42,15 @@ class Quarters:
     cut_us: Ints
     dc: NDArray[np.signedinteger]
     ac: NDArray[np.signedinteger]
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """What one side did: stretch (from 1), quarter (its beginning, µs since 2000) and DC_FIELDS or AC_FIELDS (fields, n); in no particular order."""
+
+    stretch: Ints
+    bucket_us: Ints
+    did: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +84,13 @@ class Rhythms:
     _STUCK_AC,
     _DC_RHYTHM,
     _AC_RHYTHM,
-) = range(21)
-WIDTH = 21
+    _IDLE_DC,
+    _IDLE_AC,
+    _FULL_DC,
+    _FULL_AC,
+    _FULL_S,
+) = range(26)
+WIDTH = 26
 
 
 def weigh(quarters: Quarters, rhythms: Rhythms, group: Ints | None = None, group_vehicle: Ints | None = None) -> Ints:
@@ -89,6 +104,7 @@ def weigh(quarters: Quarters, rhythms: Rhythms, group: Ints | None = None, group
     found[:, _CHARGING_S] = found[:, _PLAIN_S] = _UNKNOWN_S
     found[:, _DC_RHYTHM], found[:, _AC_RHYTHM] = rhythms.dc_s[vehicle], rhythms.ac_s[vehicle]
     _total(found, quarters, group)
+    found[:, _IDLE_DC], found[:, _IDLE_AC] = found[:, _DC_MILLIWH], found[:, _AC_MILLIWH]
     active = np.flatnonzero((quarters.dc[LAST] > 0) | (quarters.ac[LAST] > 0))
     if len(active):
         _judge(found, _only(quarters, active), rhythms, group[active])
@@ -134,7 +150,8 @@ def _judge(found: Ints, active: Quarters, rhythms: Rhythms, group: Ints) -> None
     dc_rhythm_us, ac_rhythm_us = rhythms.dc_s[active.vehicle] * 1_000_000, rhythms.ac_s[active.vehicle] * 1_000_000
     active_us = _active_us(active, dc_rhythm_us, ac_rhythm_us)
     dc_due, ac_due = _due(active_us, dc_rhythm_us), _due(active_us, ac_rhythm_us)
-    aside = _aside(active)
+    full = dc[SOC_MIN] >= FULL_CENTI_PCT
+    aside = full | _conditioning(active)
     plain, ac_charged = ~aside, ac[CHARGING] > 0
     starts = _starts(group)
     rows = group[starts]
@@ -146,8 +163,14 @@ def _judge(found: Ints, active: Quarters, rhythms: Rhythms, group: Ints) -> None
         (_ASIDE_DC, dc[MILLIWH] * aside),
         (_ASIDE_AC, ac[MILLIWH] * aside),
         (_ASIDE, aside.astype(np.int64)),
+        (_FULL_DC, dc[MILLIWH] * full),
+        (_FULL_AC, ac[MILLIWH] * full),
+        (_FULL_S, active_us * (ac_charged & full)),
     ):
         found[rows, column] = np.add.reduceat(values, starts)
+    found[rows, _FULL_S] = _whole_seconds(found[rows, _FULL_S])
+    found[rows, _IDLE_DC] -= np.add.reduceat(dc[MILLIWH], starts)
+    found[rows, _IDLE_AC] -= np.add.reduceat(ac[MILLIWH], starts)
     known = np.add.reduceat(ac[CHARGING], starts) > 1
     for column, values in ((_CHARGING_S, active_us * ac_charged), (_PLAIN_S, active_us * (ac_charged & plain))):
         found[rows, column] = np.where(known, _whole_seconds(np.add.reduceat(values, starts)), _UNKNOWN_S)
@@ -173,12 +196,11 @@ def _whole_seconds(us: Ints) -> Ints:
     return np.asarray((us + 500_000) // 1_000_000)
 
 
-def _aside(active: Quarters) -> NDArray[np.bool_]:
-    """Standby of a full battery, and conditioning: a charge's first hour, cold, with little of the energy arriving."""
+def _conditioning(active: Quarters) -> NDArray[np.bool_]:
+    """A charge's first hour, cold, with little of the energy arriving."""
     begun, coldest = _hour_before(active)
     arrived_little = active.dc[MILLIWH] * 100 < active.ac[MILLIWH] * CONDITIONING_BELOW_PCT
-    conditioning = (begun < QUARTERS_AN_HOUR) & (coldest < COLD_CENTI_C) & arrived_little
-    return np.asarray((active.dc[SOC_MIN] >= FULL_CENTI_PCT) | conditioning)
+    return np.asarray((begun < QUARTERS_AN_HOUR) & (coldest < COLD_CENTI_C) & arrived_little)
 
 
 def _hour_before(active: Quarters) -> tuple[Ints, Ints]:
@@ -214,10 +236,35 @@ def _longest_stuck_run(found: Ints, vehicle: Ints, number: Ints, ac_milliwh: Int
         found[of_group[n], _STUCK_S], found[of_group[n], _STUCK_AC] = stuck_s[n], stuck_ac[n]
 
 
+def side_by_side(vehicle: Ints, from_us: Ints, start_us: int, of_vehicle: Pieces, of_meter: Pieces) -> tuple[Quarters, Ints]:
+    """Both sides' pieces as quarters, ordered by vehicle, quarter and stretch, and each one's stretch (an index).
+
+    `vehicle` and `from_us` are those of the stretches, ordered by both; pieces name a stretch by its place, from 1. Quarters are counted
+    from the one that `start_us` lies in.
+    """
+    first, several = start_us // QUARTER_US, max(1, len(vehicle))
+    most = 1 + max((int(p.bucket_us.max()) // QUARTER_US - first for p in (of_vehicle, of_meter) if len(p.bucket_us)), default=0)
+
+    def key(p: Pieces) -> Ints:
+        row = p.stretch - 1
+        return np.asarray((vehicle[row] * most + p.bucket_us // QUARTER_US - first) * several + row)
+
+    vehicle_key, meter_key = key(of_vehicle), key(of_meter)
+    keys = np.union1d(vehicle_key, meter_key)
+    dc, ac = np.zeros((len(of_vehicle.did), len(keys)), np.int64), np.zeros((len(of_meter.did), len(keys)), np.int64)
+    dc[TEMP_MIN], dc[SOC_MIN:] = NO_TEMP, NO_SOC
+    dc[:, np.searchsorted(keys, vehicle_key)] = of_vehicle.did
+    ac[:, np.searchsorted(keys, meter_key)] = of_meter.did
+    place, row = np.divmod(keys, several)
+    number = place % most
+    cut_us = np.maximum(0, from_us[row] - (number + first) * QUARTER_US)
+    return Quarters(place // most, number, cut_us, dc, ac), row
+
+
 def evidence(weighed: list[int], meter_ids: tuple[str, ...], group: tuple[str, ...]) -> Evidence:
     """One row of what `weigh` returns, in the words of the rules."""
     (dc, ac, dc_n, ac_n, temp, temps, dc_got, ac_got, dc_due, ac_due, dc_least, ac_least) = weighed[:12]
-    charging_s, plain_s, aside_dc, aside_ac, aside, stuck_s, stuck_ac, dc_rhythm, ac_rhythm = weighed[12:]
+    charging_s, plain_s, aside_dc, aside_ac, aside, stuck_s, stuck_ac, dc_rhythm, ac_rhythm = weighed[12:21]
     return Evidence(
         Stream(dc, dc_n, dc_got, dc_due, dc_least or None, dc_rhythm),
         Stream(ac, ac_n, ac_got, ac_due, ac_least or None, ac_rhythm),
@@ -232,4 +279,5 @@ def evidence(weighed: list[int], meter_ids: tuple[str, ...], group: tuple[str, .
         temp,
         temps,
         group,
+        *weighed[21:],
     )

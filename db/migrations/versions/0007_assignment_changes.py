@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0006"
-down_revision = "0005"
+revision = "0007"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 
@@ -17,7 +17,6 @@ def upgrade() -> None:
     _changes()
     _fleet_mapping()
     _facts()
-    _expectation_version()
 
 
 def _changes() -> None:
@@ -103,11 +102,6 @@ def _facts() -> None:
                                 ADD COLUMN plain_low double precision CHECK (plain_low > 0 AND plain_low < 1),
                                 ADD COLUMN plain_critical double precision CHECK (plain_critical > 0 AND plain_critical < 1),
                                 ADD CHECK (plain_critical < plain_low)""")
-
-
-def _expectation_version() -> None:
-    op.execute("CREATE TABLE expectation_version (one boolean PRIMARY KEY DEFAULT true CHECK (one), version bigint NOT NULL)")
-    op.execute("INSERT INTO expectation_version (version) VALUES (1)")
 
 
 def downgrade() -> None:

@@ -1,0 +1,300 @@
+"""Charging sessions, worked out from the quarters at every question: late data and corrected assignments are in them at once, and nothing has to be rebuilt.
+
+Boundaries are exact to the reading, because a quarter knows when its first and its last charging reading were.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charging.evidence import STANDBY_W, Evidence, together
+from charging.feeds import Feed, feeds
+from charging.policy import Policy
+from charging.sessions import LONGEST_SILENCE_S, PAUSE_S, PEAK_AT_LEAST_S, Session, begins_anew
+from charging.units import to_kwh
+from charging.verdict import Summary, nobodys, summarise
+from db.engine import Conn
+from db.gathered import Ints, instant, instant_us
+from db.queries.assigned import assigned
+from db.queries.policies import Policies
+from db.queries.spans import QUARTERS_AT_ONCE, Happened, Span, happened
+from db.queries.weighing import (
+    CHARGING,
+    FIRST,
+    LAST,
+    MILLIWH,
+    NO_SOC,
+    QUARTER_S,
+    QUARTER_US,
+    READINGS,
+    SOC_MAX,
+    SOC_MIN,
+    Quarters,
+    weigh,
+)
+from db.queries.weighing import evidence as in_words
+
+# How far before a window is looked for the beginning of a session that ends in it, the first time and at last.
+_LEAD, _MOST_LEAD = timedelta(hours=30), timedelta(days=16)
+# How far after it is looked for whether a session goes on.
+_TAIL = timedelta(seconds=LONGEST_SILENCE_S + PAUSE_S)
+_TAIL_US = int(_TAIL / timedelta(microseconds=1))
+_FAR_US = 1 << 60
+_STRIDE = 1 << 32  # more quarters than there will ever be
+
+Mask = NDArray[np.bool_]
+
+
+def of_vehicles(
+    conn: Conn, vehicle_ids: Sequence[str], start: datetime, end: datetime, now: datetime, policies: Policies | None = None
+) -> list[Session]:
+    """Sessions of these vehicles that ended in (start, end], ordered by end; those of a shared meter are its group's."""
+    return sorted(_chunked(conn, vehicle_ids, (), start, end, now, policies), key=_order)
+
+
+def of_meters(
+    conn: Conn, meter_ids: Sequence[str], start: datetime, end: datetime, now: datetime, policies: Policies | None = None
+) -> list[Session]:
+    """Sessions at these meters that ended in (start, end], ordered by end, also those of no assigned vehicle."""
+    return sorted(_chunked(conn, (), meter_ids, start, end, now, policies), key=_order)
+
+
+def of_everyone(conn: Conn, start: datetime, end: datetime, now: datetime, policies: Policies | None = None) -> Iterator[Session]:
+    """Every session that ended in (start, end], each once, a chunk of meters and vehicles at a time."""
+    vehicle_ids = _ids(conn, "SELECT vehicle_id FROM live_vehicle UNION SELECT vehicle_id FROM assignment ORDER BY 1")
+    meter_ids = _ids(conn, "SELECT meter_id FROM live_meter UNION SELECT meter_id FROM assignment WHERE meter_id IS NOT NULL ORDER BY 1")
+    yield from _chunked(conn, vehicle_ids, meter_ids, start, end, now, policies)
+
+
+def _ids(conn: Conn, statement: str) -> list[str]:
+    return [str(row[0]) for row in conn.execute(statement).fetchall()]
+
+
+def _order(session: Session) -> tuple[datetime, str]:
+    return session.end, session.meter_id or ""
+
+
+def _chunked(
+    conn: Conn,
+    vehicle_ids: Sequence[str],
+    meter_ids: Sequence[str],
+    start: datetime,
+    end: datetime,
+    now: datetime,
+    policies: Policies | None,
+) -> Iterator[Session]:
+    policy = policies.current(conn) if policies else Policy()
+    who = assigned(conn, vehicle_ids, meter_ids)
+    lead, until_us = _LEAD, instant_us(end + _TAIL)
+    wanted = feeds(who, vehicle_ids, meter_ids, instant_us(start - lead), until_us)
+    while wanted:
+        longest = lead >= _MOST_LEAD
+        cut: set[_Place] = set()
+        for chunk in _chunks(wanted):
+            found = _of_feeds(conn, chunk, instant_us(start - lead), instant_us(now), policy)
+            kept = [(feed, session) for feed, session, _ in found if start < session.end <= end]
+            again = (
+                set() if longest else {_place(chunk[feed]) for feed, session, begun_before in found if begun_before and session.end > start}
+            )
+            yield from (session for feed, session in kept if _place(chunk[feed]) not in again)
+            cut |= again
+        lead = min(_MOST_LEAD, lead * 4)
+        earlier = feeds(who, vehicle_ids, meter_ids, instant_us(start - lead), until_us) if cut else []
+        wanted = [feed for feed in earlier if _place(feed) in cut]
+
+
+_Place = tuple[tuple[str, ...], str, int]
+
+
+def _place(feed: Feed) -> _Place:
+    """What a feed is known by, however early it is cut."""
+    return feed.vehicle_ids, feed.meter_id, feed.until_us
+
+
+def _chunks(wanted: Sequence[Feed]) -> Iterator[list[Feed]]:
+    """As many feeds as one statement may read."""
+    chunk: list[Feed] = []
+    quarters = 0
+    for feed in wanted:
+        size = ((feed.until_us - feed.since_us) // QUARTER_US + 2) * max(1, len(feed.vehicle_ids))
+        if chunk and quarters + size > QUARTERS_AT_ONCE:
+            yield chunk
+            chunk, quarters = [], 0
+        chunk.append(feed)
+        quarters += size
+    if chunk:
+        yield chunk
+
+
+@dataclass(frozen=True, slots=True)
+class _Marks:
+    """Quarters of a feed in which something charged, ordered by feed and quarter; instants in µs since 2000, charge in hundredths of a percent.
+
+    `dc_*` and `ac_*`: energy of the side and how long it flowed. `rank` counts the feed's quarters in which anything was reported.
+    """
+
+    feed: Ints
+    number: Ints
+    rank: Ints
+    start_us: Ints
+    end_us: Ints
+    soc_min: Ints
+    soc_max: Ints
+    dc_milliwh: Ints
+    dc_us: Ints
+    ac_milliwh: Ints
+    ac_us: Ints
+
+
+def _of_feeds(conn: Conn, chunk: list[Feed], read_from_us: int, now_us: int, policy: Policy) -> list[tuple[int, Session, bool]]:
+    """(feed, session, whether it may have begun before what was read) for each session of these feeds."""
+    cases = [(n, vehicle_id) for n, feed in enumerate(chunk) for vehicle_id in (feed.vehicle_ids or ("",))]
+    spans = [Span(case, vehicle, chunk[n].meter_id, chunk[n].since_us, chunk[n].until_us) for case, (n, vehicle) in enumerate(cases)]
+    what = happened(conn, spans, len(cases))
+    feed_of_case = np.array([n for n, _ in cases])
+    marks = _marks(what, feed_of_case)
+    if not len(marks.feed):
+        return []
+    starts = _starts(marks)
+    weighed = _weighed(what, feed_of_case, marks, starts)
+    ends = np.append(starts[1:], len(marks.feed))
+    found = []
+    for n, (begin, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
+        feed = int(marks.feed[begin])
+        summary = _judged(chunk[feed], weighed[n], policy)
+        if summary is not None:
+            session = _session(chunk[feed], summary, marks, begin, end, now_us)
+            begun_before = chunk[feed].since_us <= read_from_us and int(marks.start_us[begin]) - read_from_us < _TAIL_US
+            found.append((feed, session, begun_before))
+    return found
+
+
+def _marks(what: Happened, feed_of_case: Ints) -> _Marks:
+    q, rhythms = what.quarters, what.rhythms
+    feed = feed_of_case[q.vehicle]
+    key = feed * _STRIDE + q.number
+    reported = np.unique(key)
+    dc_from, dc_to = _flowed(q, q.dc, rhythms.dc_s)
+    ac_from, ac_to = _flowed(q, q.ac, rhythms.ac_s)
+    rows = np.flatnonzero((dc_to > 0) | (ac_to > 0))
+    rows = rows[np.argsort(key[rows], kind="stable")]
+    at = np.flatnonzero(np.append(True, key[rows][1:] != key[rows][:-1])) if len(rows) else np.empty(0, np.int64)
+    if not len(rows):
+        return _Marks(*[np.empty(0, np.int64)] * 11)
+    begins_us = (q.number[rows][at] + what.first_quarter) * QUARTER_US
+    several = np.diff(np.append(at, len(rows))) > 1  # vehicles on one meter: nobody's charge is theirs together
+    soc_min, soc_max = q.dc[SOC_MIN][rows], q.dc[SOC_MAX][rows]
+    return _Marks(
+        feed=feed[rows][at],
+        number=q.number[rows][at],
+        rank=np.searchsorted(reported, key[rows][at]),
+        start_us=begins_us + np.minimum.reduceat(np.minimum(dc_from, ac_from)[rows], at),
+        end_us=begins_us + np.maximum.reduceat(np.maximum(dc_to, ac_to)[rows], at),
+        soc_min=np.where(several, NO_SOC, soc_min[at]),
+        soc_max=np.where(several, NO_SOC, soc_max[at]),
+        dc_milliwh=np.add.reduceat(q.dc[MILLIWH][rows], at),
+        dc_us=np.maximum.reduceat(np.maximum(0, dc_to - dc_from)[rows], at),
+        ac_milliwh=np.maximum.reduceat(q.ac[MILLIWH][rows], at),  # the meter's, which stands there for each of its vehicles
+        ac_us=np.maximum.reduceat(np.maximum(0, ac_to - ac_from)[rows], at),
+    )
+
+
+def _flowed(q: Quarters, did: Ints, rhythm_s: Ints) -> tuple[Ints, Ints]:
+    """From when to when energy flowed on a side, in µs since the quarter's beginning; (far, 0) where no more than standby did."""
+    rhythm = rhythm_s[q.vehicle]
+    flowed = (did[CHARGING] > 0) & (did[MILLIWH] * 3600 > STANDBY_W * 1000 * did[READINGS] * rhythm)
+    begin = np.maximum(did[FIRST] - rhythm * 1_000_000, q.cut_us)
+    return np.where(flowed, begin, _FAR_US), np.where(flowed, did[LAST], 0)
+
+
+def _starts(marks: _Marks) -> Ints:
+    """Where a session begins among the marks."""
+    silent_s = ((np.diff(marks.number) - 1) - (np.diff(marks.rank) - 1)) * QUARTER_S
+    apart_s = (marks.start_us[1:] - marks.end_us[:-1]) // 1_000_000
+    known = (marks.soc_max[:-1] != NO_SOC) & (marks.soc_min[1:] != NO_SOC)
+    emptier = np.where(known, marks.soc_max[:-1] - marks.soc_min[1:], 0)
+    anew = begins_anew(apart_s - silent_s, silent_s, emptier) | (marks.feed[1:] != marks.feed[:-1])
+    return np.flatnonzero(np.append(True, anew))
+
+
+def _weighed(what: Happened, feed_of_case: Ints, marks: _Marks, starts: Ints) -> list[list[list[int]]]:
+    """By session: what `weigh` says of each of its vehicles, in their order. Quarters between sessions belong to none."""
+    q = what.quarters
+    ends = np.append(starts[1:], len(marks.feed)) - 1
+    first, last = marks.feed[starts] * _STRIDE + marks.number[starts], marks.feed[starts] * _STRIDE + marks.number[ends]
+    key = feed_of_case[q.vehicle] * _STRIDE + q.number
+    session = np.searchsorted(first, key, "right") - 1
+    within = (session >= 0) & (key <= last[session])
+    many = len(starts)
+    group, member = np.unique(q.vehicle[within] * many + session[within], return_inverse=True)
+    rows = weigh(_only(q, within), what.rhythms, member, group // many).tolist()
+    found: list[list[list[int]]] = [[] for _ in range(many)]
+    of_session: dict[tuple[int, int], list[int]] = dict(
+        zip(zip((group % many).tolist(), (group // many).tolist(), strict=True), rows, strict=True)
+    )
+    members: dict[int, list[int]] = {}
+    for case, feed in enumerate(feed_of_case.tolist()):
+        members.setdefault(feed, []).append(case)
+    for n, feed in enumerate(marks.feed[starts].tolist()):
+        found[n] = [of_session.get((n, case), []) for case in members[feed]]
+    return found
+
+
+def _only(q: Quarters, which: Mask) -> Quarters:
+    return Quarters(q.vehicle[which], q.number[which], q.cut_us[which], q.dc[:, which], q.ac[:, which])
+
+
+def _judged(feed: Feed, weighed: list[list[int]], policy: Policy) -> Summary | None:
+    """None where no side moved: a counter's step or standby."""
+    meters = (feed.meter_id,) if feed.meter_id else ()
+    shared = feed.vehicle_ids if len(feed.vehicle_ids) > 1 else ()
+    members = [in_words(row, meters, shared) if row else Evidence(meter_ids=meters, group=shared) for row in weighed]
+    whole = together(members)
+    if not (whole.dc.moved or whole.ac.moved):
+        return None
+    if not feed.vehicle_ids:
+        return nobodys(whole)
+    own = feed.vehicle_ids[0]
+    if shared:
+        return summarise(whole, policy.thresholds_of(own), members)
+    return summarise(whole, policy.thresholds_of(own), None, policy.learned_of(own, meters))
+
+
+def _session(feed: Feed, summary: Summary, marks: _Marks, begin: int, end: int, now_us: int) -> Session:
+    these, last = slice(begin, end), end - 1
+    side = (marks.ac_milliwh, marks.ac_us) if summary.ac_kwh else (marks.dc_milliwh, marks.dc_us)
+    mean_kw, peak_kw = _power(*(values[these] for values in side))
+    end_us = int(marks.end_us[these].max())
+    return Session(
+        vehicle_ids=feed.vehicle_ids,
+        meter_id=feed.meter_id or None,
+        start=instant(int(marks.start_us[begin])),
+        end=instant(end_us),
+        running=end_us > now_us - PAUSE_S * 1_000_000 and feed.until_us >= now_us,
+        mean_kw=mean_kw,
+        peak_kw=peak_kw,
+        soc_from_pct=_percent(int(marks.soc_min[begin])),
+        soc_to_pct=_percent(int(marks.soc_max[last])),
+        summary=summary,
+    )
+
+
+def _power(milliwh: Ints, us: Ints) -> tuple[float | None, float | None]:
+    """Mean and peak in kW."""
+    flowed_us = int(us.sum())
+    if not flowed_us:
+        return None, None
+    mean = _kw(int(milliwh.sum()), flowed_us)
+    whole = us >= PEAK_AT_LEAST_S * 1_000_000
+    return mean, max([mean, *(_kw(energy, time) for energy, time in zip(milliwh[whole].tolist(), us[whole].tolist(), strict=True))])
+
+
+def _kw(milliwh: int, us: int) -> float:
+    return to_kwh(milliwh) * 3600 / (us / 1_000_000)
+
+
+def _percent(centi: int) -> float | None:
+    return None if centi == NO_SOC else centi / 100
