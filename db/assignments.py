@@ -16,7 +16,7 @@ from db.assignment_changes import Author
 from db.engine import Conn
 from db.timeline_sql import as_sql, portions
 
-# As in migration 0006, whose function takes the same two.
+# As in the migration 0007, whose function takes the same two.
 _ALL_VEHICLES_LOCK = 4_096_115_006
 _ONE_VEHICLE_SEED = 4_096_115
 
