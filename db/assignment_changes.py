@@ -8,8 +8,9 @@ from typing import Literal
 from psycopg.rows import args_row
 
 from charging.assigning import Planned
-from charging.timeline import ALWAYS, FOREVER
+from charging.timeline import FOREVER, Change
 from db.engine import Conn
+from db.timeline_sql import as_sql, portions
 
 Via = Literal["api", "sql", "bulk", "cli"]
 MOST_WHO, MOST_NOTE = 200, 500  # characters: a name and a sentence or two, not a document
@@ -44,24 +45,25 @@ class AssignmentChange:
 def record(conn: Conn, made: Sequence[Planned], author: Author, now: datetime) -> None:
     """A row for each stretch in which a plan changes the meter, in the order given."""
     found = [(one, change) for one in made for change in one.changes]
-    if not found:
-        return
-    conn.execute(
-        """INSERT INTO assignment_change
-               (changed_at, changed_by, via, note, vehicle_id, valid_from, valid_to, meter_before, meter_after, corrects_past)
-           SELECT %s, %s, %s, %s, c.* FROM unnest(%s::text[], %s::text[]::timestamptz[], %s::text[]::timestamptz[], %s::text[], %s::text[], %s::boolean[]) c""",
-        (
-            now,
-            author.by,
-            author.via,
-            author.note,
-            [one.vehicle_id for one, _ in found],
-            ["-infinity" if change.start == ALWAYS else change.start.isoformat() for _, change in found],
-            [None if change.end == FOREVER else change.end.isoformat() for _, change in found],
-            [change.before for _, change in found],
-            [change.after for _, change in found],
-            [one.corrects_past(change, now) for one, change in found],
-        ),
+    for some in portions(found):
+        conn.execute(
+            """INSERT INTO assignment_change
+                   (changed_at, changed_by, via, note, vehicle_id, valid_from, valid_to, meter_before, meter_after, corrects_past)
+               SELECT %s, %s, %s, %s, c.*
+               FROM unnest(%s::text[], %s::text[]::timestamptz[], %s::text[]::timestamptz[], %s::text[], %s::text[], %s::boolean[]) c""",
+            (now, author.by, author.via, author.note, *_columns(some, now)),
+        )
+
+
+def _columns(found: Sequence[tuple[Planned, Change]], now: datetime) -> tuple[list[object], ...]:
+    """vehicle_id, valid_from, valid_to, meter_before, meter_after, corrects_past of each."""
+    return (
+        [one.vehicle_id for one, _ in found],
+        [as_sql(change.start) for _, change in found],
+        [None if change.end == FOREVER else as_sql(change.end) for _, change in found],
+        [change.before for _, change in found],
+        [change.after for _, change in found],
+        [one.corrects_past(change, now) for one, change in found],
     )
 
 

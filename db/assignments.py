@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from charging.assigning import Planned, Wish, plan, planned
-from charging.timeline import ALWAYS, FOREVER, Step, Timeline, without
+from charging.timeline import ALWAYS, Step, Timeline, without
 from db import assignment_changes
 from db.assignment_changes import Author
 from db.engine import Conn
+from db.timeline_sql import as_sql, portions
 
-# As in migration 0006, whose function takes the same two.
+# As in the migration 0007, whose function takes the same two.
 _ALL_VEHICLES_LOCK = 4_096_115_006
 _ONE_VEHICLE_SEED = 4_096_115
 
@@ -126,23 +127,18 @@ def _starts_gone(before: Timeline, after: Timeline) -> Iterable[Step]:
 
 
 def _delete(conn: Conn, gone: list[tuple[str, Step]]) -> None:
-    if gone:
+    for some in portions(gone):
         conn.execute(
             """DELETE FROM assignment a USING unnest(%s::text[], %s::text[]::timestamptz[]) g (vehicle_id, valid_from)
                WHERE a.vehicle_id = g.vehicle_id AND a.valid_from = g.valid_from""",
-            ([vehicle_id for vehicle_id, _ in gone], [as_sql(step.start) for _, step in gone]),
+            ([vehicle_id for vehicle_id, _ in some], [as_sql(step.start) for _, step in some]),
         )
 
 
 def _upsert(conn: Conn, new: list[tuple[str, Step]]) -> None:
-    if new:
+    for some in portions(new):
         conn.execute(
             """INSERT INTO assignment (vehicle_id, valid_from, meter_id) SELECT * FROM unnest(%s::text[], %s::text[]::timestamptz[], %s::text[])
                ON CONFLICT (vehicle_id, valid_from) DO UPDATE SET meter_id = excluded.meter_id""",
-            ([vehicle_id for vehicle_id, _ in new], [as_sql(step.start) for _, step in new], [step.meter_id for _, step in new]),
+            ([vehicle_id for vehicle_id, _ in some], [as_sql(step.start) for _, step in some], [step.meter_id for _, step in some]),
         )
-
-
-def as_sql(at: datetime) -> str:
-    """An instant of a timeline as PostgreSQL reads it."""
-    return {ALWAYS: "-infinity", FOREVER: "infinity"}.get(at) or at.isoformat()

@@ -2,6 +2,7 @@
 
 import gzip
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -15,7 +16,7 @@ from api.bulk import table
 from charging.timeline import held
 from db import assignments, expectation_version
 from db.assignment_changes import Author, recorded
-from tests.support import NOW, api, depot, van
+from tests.support import NOW, api, depot, fresh_database, van
 from tests.test_mappings import replayed
 
 TABLES = ("assignment", "assignment_change", "site", "expectation_version")
@@ -34,6 +35,15 @@ def whole(url: str) -> list[list[tuple[Any, ...]]]:
 def timeline(client: FlaskClient, vehicle_id: str) -> list[tuple[str | None, str, str]]:
     found = client.get(f"/v1/mappings/{vehicle_id}").get_json()["timeline"]
     return [(one["meterId"], (one["from"] or "")[11:16], (one["to"] or "")[11:16]) for one in found]
+
+
+@pytest.fixture(scope="module")
+def refusing(postgres_url: str, template_database: str) -> Iterator[tuple[FlaskClient, str]]:
+    """One server for what is refused: nothing may be left behind, and every test looks."""
+    with fresh_database(postgres_url, template_database, "refusing") as url, api(url) as client:
+        prepare(client)
+        client.put("/v1/sites/ber", json={"name": "Berlin"})
+        yield client, url
 
 
 FILE = """vehicle_id,meter_id,from,to
@@ -129,19 +139,18 @@ BAD = [
 
 @pytest.mark.parametrize(("rows", "line", "pointer", "code", "said"), BAD)
 def test_one_bad_row_is_named_with_its_line_and_nothing_is_applied(
-    database_url: str, rows: str, line: int, pointer: str, code: str, said: str
+    refusing: tuple[FlaskClient, str], rows: str, line: int, pointer: str, code: str, said: str
 ) -> None:
-    with api(database_url) as client:
-        prepare(client)
-        before = whole(database_url)
-        for query in ("unknown=accept", "dryRun=true&unknown=accept"):
-            got = post(client, f"vehicle_id,meter_id,from,to\n{GOOD}{rows}", query)
-            (error,) = got.get_json()["errors"]
-            assert (got.status_code, got.mimetype) == (422, "application/problem+json")
-            assert (error["line"], error["pointer"], error["code"]) == (line, pointer, code)
-            assert said in error["detail"]
-            assert f"line {line}" in got.get_json()["detail"]
-        assert whole(database_url) == before
+    client, url = refusing
+    before = whole(url)
+    for query in ("unknown=accept", "dryRun=true&unknown=accept"):
+        got = post(client, f"vehicle_id,meter_id,from,to\n{GOOD}{rows}", query)
+        (error,) = got.get_json()["errors"]
+        assert (got.status_code, got.mimetype) == (422, "application/problem+json")
+        assert (error["line"], error["pointer"], error["code"]) == (line, pointer, code)
+        assert said in error["detail"]
+        assert f"line {line}" in got.get_json()["detail"]
+    assert whole(url) == before
 
 
 @pytest.mark.parametrize(
@@ -154,11 +163,10 @@ def test_one_bad_row_is_named_with_its_line_and_nothing_is_applied(
         (b"vehicle_id,meter_id\nvan-1,depot-1\nvan-\xff,depot-2\n", 3, ""),
     ],
 )
-def test_a_file_that_cannot_be_read_says_why(database_url: str, text: str | bytes, line: int, pointer: str) -> None:
-    with api(database_url) as client:
-        got = post(client, text)
-        assert (got.status_code, got.get_json()["errors"][0]["line"], got.get_json()["errors"][0]["pointer"]) == (422, line, pointer)
-        assert post(client, "vehicle_id,meter_id\n").get_json()["counts"]["rows"] == 0
+def test_a_file_that_cannot_be_read_says_why(refusing: tuple[FlaskClient, str], text: str | bytes, line: int, pointer: str) -> None:
+    got = post(refusing[0], text)
+    assert (got.status_code, got.get_json()["errors"][0]["line"], got.get_json()["errors"][0]["pointer"]) == (422, line, pointer)
+    assert post(refusing[0], "vehicle_id,meter_id\n").get_json()["counts"]["rows"] == 0
 
 
 def test_every_bad_row_is_told_at_once(database_url: str) -> None:
@@ -304,14 +312,15 @@ def test_sites_come_from_a_file_and_what_it_does_not_name_stays(database_url: st
         ("ber;Berlin again;;;;;", "/site_id", "overlap"),
     ],
 )
-def test_one_bad_site_is_named_with_its_line_and_none_is_stored(database_url: str, row: str, pointer: str, code: str) -> None:
-    with api(database_url) as client:
-        client.put("/v1/sites/ber", json={"name": "Berlin"})
-        before = whole(database_url)
-        got = post(client, f"{SITES}ber;Berlin Mitte;;;;0.3;\n{row}\n", "", "sites")
-        (error,) = got.get_json()["errors"]
-        assert (got.status_code, error["line"], error["pointer"], error["code"]) == (422, 3, pointer, code)
-        assert whole(database_url) == before
+def test_one_bad_site_is_named_with_its_line_and_none_is_stored(
+    refusing: tuple[FlaskClient, str], row: str, pointer: str, code: str
+) -> None:
+    client, url = refusing
+    before = whole(url)
+    got = post(client, f"{SITES}ber;Berlin Mitte;;;;0.3;\n{row}\n", "", "sites")
+    (error,) = got.get_json()["errors"]
+    assert (got.status_code, error["line"], error["pointer"], error["code"]) == (422, 3, pointer, code)
+    assert whole(url) == before
 
 
 def test_a_file_of_sites_raises_the_version_once(database_url: str, conn: psycopg.Connection) -> None:
@@ -321,3 +330,17 @@ def test_a_file_of_sites_raises_the_version_once(database_url: str, conn: psycop
         post(client, "site_id,name\na,A\nb,B\n", "", "sites")
         post(client, "site_id,name\na,A\nb,B\n", "", "sites")
     assert expectation_version.current(conn) == before + 1
+
+
+def test_the_specification_shows_the_files(database_url: str) -> None:
+    with api(database_url) as client:
+        paths = client.get("/api/openapi.json").get_json()["paths"]
+    for path in ("/v1/mappings", "/v1/sites"):
+        assert list(paths[path]["post"]["requestBody"]["content"]) == ["text/csv"]
+        assert "dryRun" in {parameter["name"] for parameter in paths[path]["post"]["parameters"]}
+    assert {parameter["name"] for parameter in paths["/v1/mappings/{vehicleId}"]["delete"]["parameters"]} == {
+        "vehicleId",
+        "from",
+        "by",
+        "note",
+    }

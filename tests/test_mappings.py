@@ -127,26 +127,26 @@ def test_the_first_mapping_may_be_a_stretch_and_corrects_nothing(database_url: s
     assert [one["correctsPast"] for one in got.get_json()["changes"]] == [False]
 
 
-@pytest.mark.parametrize(
-    "more",
-    [
-        {"from": "2026-02-04T03:00:00Z", "to": "2026-02-04T03:00:00Z"},
-        {"from": "2026-02-04T03:00:00Z", "to": "2026-02-04T02:00:00Z"},
-        {"to": "2026-02-04T11:00:00Z"},
-        {"to": "2026-02-04T13:00:00"},
-        {"to": "2300-02-04T13:00:00Z"},
-        {"from": "1999-02-04T13:00:00Z"},
-        {"by": "x" * 201},
-        {"by": ""},
-        {"by": "a\0b"},
-        {"note": "x" * 501},
-        {"note": "\ud800"},
-    ],
-)
-def test_what_cannot_be_assigned_is_422_and_changes_nothing(database_url: str, more: dict[str, str]) -> None:
+WRONG = [
+    {"from": "2026-02-04T03:00:00Z", "to": "2026-02-04T03:00:00Z"},
+    {"from": "2026-02-04T03:00:00Z", "to": "2026-02-04T02:00:00Z"},
+    {"to": "2026-02-04T11:00:00Z"},
+    {"to": "2026-02-04T13:00:00"},
+    {"to": "2300-02-04T13:00:00Z"},
+    {"from": "1999-02-04T13:00:00Z"},
+    {"by": "x" * 201},
+    {"by": ""},
+    {"by": "a\0b"},
+    {"note": "x" * 501},
+    {"note": "\ud800"},
+]
+
+
+def test_what_cannot_be_assigned_is_422_and_changes_nothing(database_url: str) -> None:
     with api(database_url) as client:
         put(client, "depot-1")
-        assert (put(client, "depot-2", **more).status_code, len(changes(client))) == (422, 1)
+        for more in WRONG:
+            assert (put(client, "depot-2", **more).status_code, len(changes(client))) == (422, 1), more
         assert len(client.get("/v1/mappings/van-7").get_json()["timeline"]) == 1
 
 
