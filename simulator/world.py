@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from simulator import conditions, physics, trips
 from simulator.faults import Faults, none
-from simulator.fleet import Fleet
+from simulator.fleet import SITES, Fleet
 from simulator.noise import Floats, between, uniform
 from simulator.trips import DAY_MIN, Bools
 
@@ -66,7 +66,8 @@ class World:
         self._changes = conditions.changes(self._faults)
         self._mean_c = np.array([v.site.mean_c for v in fleet.vehicles])
         self._swing_c = np.array([v.site.swing_c for v in fleet.vehicles])
-        _, self._site_index = np.unique([v.site.site_id for v in fleet.vehicles], return_inverse=True)
+        # Among all sites there are, so that a place has the same weather whatever the size of the fleet.
+        self._site_index = np.searchsorted(sorted(site.site_id for site in SITES), [v.site.site_id for v in fleet.vehicles])
         zero = np.zeros(n)
         self._state = _State(zero + 50.0, zero, zero, zero, zero, zero, np.zeros(n, dtype=bool))
         self._minute = (first_minute // DAY_MIN - warm_up_days) * DAY_MIN
