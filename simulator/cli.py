@@ -19,6 +19,8 @@ from simulator.run import run as run_fleet
 from simulator.wire import GaveUp, Stopped, Wire
 
 URL = "http://127.0.0.1:8050"
+# A day of a recording is held in memory: 0.75 GB for a thousand vehicles.
+RECORDED_AT_MOST = 2_000
 
 
 class Speed(click.ParamType[float | None]):
@@ -92,7 +94,9 @@ def run(
 
 @main.command()
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="An empty or new folder for the files.")
-@click.option("--vehicles", default=120, show_default=True, type=click.IntRange(1, 100_000), help="Vehicles, each with a meter of its own.")
+@click.option(
+    "--vehicles", default=120, show_default=True, type=click.IntRange(1, RECORDED_AT_MOST), help="Vehicles, each with a meter of its own."
+)
 @click.option("--days", default=10, show_default=True, type=click.IntRange(1, 400), help="Days to record, from 0:00 UTC on.")
 @click.option("--start", default="2026-01-12", show_default=True, type=click.DateTime(["%Y-%m-%d"]), help="The first of them.")
 @click.option("--seed", default=1, show_default=True, help="Another number is another fleet; the same number the same, to the byte.")

@@ -31,7 +31,7 @@ class Course:
 
     def differs(self, other: "Course") -> np.ndarray:
         """Where anything at all is not the same: (minutes, vehicles)."""
-        return np.any([self.columns[name] != other.columns[name] for name in self.columns], axis=0)
+        return np.asarray(np.any([self.columns[name] != other.columns[name] for name in self.columns], axis=0))
 
 
 @pytest.fixture(scope="module")
@@ -260,7 +260,7 @@ def test_now_and_then_a_stamp_lies_a_day_ahead(stream: str, made: Fleet, drawn: 
         ahead = np.flatnonzero(off[:, i])
         assert len(ahead) == 0 if drawn.streams[i] != stream else 3 <= len(ahead) <= 30
         assert (ahead >= onset).all()
-        assert set(off[ahead, i].tolist()) <= {travel.FUTURE_BY_S}
+        assert all(abs(by - 86_400) <= 60 and 5 <= by % 60 <= 55 for by in off[ahead, i].tolist()), "or it may be tomorrow's own stamp"
     well = [i for i in range(N) if i not in drawn.streams]
     assert not off[:, well].any()
 

@@ -103,6 +103,21 @@ def test_late_readings_stand_where_they_arrive(ill: Path) -> None:
         assert timedelta(hours=5, minutes=30) < max(late) <= timedelta(hours=6, minutes=1)
 
 
+def test_what_is_late_at_midnight_is_in_the_next_days_file(tmp_path: Path) -> None:
+    record.write(tmp_path / "three", 12, 3, START, SEED, 2)
+    midnight = datetime(2026, 1, 14, tzinfo=UTC)
+    skewed = {fault.get("deviceId") for fault in truth(tmp_path / "three")["faults"]}
+    evening, morning = (
+        [instant(row) for row in readings(tmp_path / "three", "vehicles", day) if row["vehicleId"] not in skewed] for day in (2, 3)
+    )
+    assert max(evening) < midnight
+    assert sum(midnight - at < timedelta(minutes=10) for at in evening[-100:]) > 90, "nothing of the next day stands at the end"
+    carried = [midnight - at for at in morning if at < midnight]
+    assert len(carried) > 10
+    assert timedelta(hours=3) < max(carried) <= timedelta(hours=6)
+    assert len(set(evening + morning)) > 0.9 * 1440 * 2
+
+
 def test_about_one_in_a_hundred_comes_twice(ill: Path) -> None:
     for stream, id_key in STREAMS.items():
         times = Counter(tuple(row.items()) for row in readings(ill, stream, 2))
@@ -183,7 +198,7 @@ def test_sites_devices_and_assignments_can_be_loaded(ill: Path, conn: psycopg.Co
     held = assignments.timelines(conn)
     assert {a.vehicle_id: a.meter_id for a in held} == {name: vehicle["meterId"] for name, vehicle in told.items()}
     assert all(a.valid_from is None for a in held)
-    watts = dict(conn.execute("SELECT meter_id, rated_w FROM meter").fetchall())
+    watts: dict[str, int] = dict(conn.execute("SELECT meter_id, rated_w FROM meter").fetchall())
     assert all(watts[v["meterId"]] == round(v["ratedKw"] * 1000) for v in told.values())
 
 
