@@ -72,15 +72,15 @@ def _midnight(day: int) -> str:
 
 
 def _describe(out_dir: Path, fleet: Fleet, faults: Faults) -> None:
-    for id_key, puts in (
-        ("siteId", describe.sites(fleet)),
-        ("vehicleId", describe.vehicles(fleet, faults)),
-        ("meterId", describe.meters(fleet, faults)),
+    for collection, id_key, puts in (
+        ("sites", "siteId", describe.sites(fleet)),
+        ("vehicles", "vehicleId", describe.vehicles(fleet, faults)),
+        ("meters", "meterId", describe.meters(fleet, faults)),
     ):
-        told = [(put.collection, orjson.dumps({id_key: put.name, **put.body}, option=orjson.OPT_APPEND_NEWLINE)) for put in puts]
-        (out_dir / f"{told[0][0]}.jsonl").write_bytes(b"".join(line for _, line in told))
-    lines = [f"{put.name},{put.body['meterId']}," for put in describe.mappings(fleet, faults)]
-    _save(out_dir / "assignments.csv", "vehicle_id,meter_id,from", lines)
+        lines = [orjson.dumps({id_key: put.name, **put.body}, option=orjson.OPT_APPEND_NEWLINE) for put in puts]
+        (out_dir / f"{collection}.jsonl").write_bytes(b"".join(lines))
+    mapped = [f"{put.name},{put.body['meterId']}," for put in describe.mappings(fleet, faults)]
+    _save(out_dir / "assignments.csv", "vehicle_id,meter_id,from", mapped)
 
 
 def _truth(out_dir: Path, fleet: Fleet, faults: Faults, counts: Counts, when: dict[str, str]) -> Path:

@@ -13,7 +13,9 @@ import psycopg
 import pytest
 from click.testing import CliRunner
 
+from api.bulk.mappings import assign_file
 from db import assignments
+from db.assignment_changes import Author
 from db.cli import main as db_main
 from db.queries import devices
 from simulator import record
@@ -170,10 +172,8 @@ def load_descriptions(conn: psycopg.Connection, out: Path) -> None:
     for meter in described(out, "meters"):
         place = meter["siteId"], meter["latitude"], meter["longitude"]
         devices.describe_meter(conn, meter["meterId"], meter["name"], meter["ratedKw"], *place)
-    with (out / "assignments.csv").open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            since = datetime.fromisoformat(row["from"]) if row["from"] else None
-            assignments.assign(conn, row["vehicle_id"], row["meter_id"], since, datetime.now(UTC))
+    who = Author("a test", "bulk")
+    assign_file(conn, (out / "assignments.csv").read_bytes(), datetime.now(UTC), who, dry_run=False, accept_unknown=False)
 
 
 @pytest.mark.slow
