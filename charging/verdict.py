@@ -136,7 +136,7 @@ class _Case:
     """The evidence with everything the rules ask of it worked out once.
 
     `plain_ratio` is the one held against the band: conditioning and standby are left out, so that a cold day is no bad charger.
-    `filled_ratio` is the same with what is missing filled in, None where that changes nothing: a gap is no bad charger either.
+    `filled_ratio` is the same with what is missing filled in, None where both sides were never there: a gap is no bad charger either.
     """
 
     evidence: Evidence
@@ -169,16 +169,10 @@ class _Case:
             ratio,
             plain_ac_milliwh=plain_ac,
             plain_ratio=_ratio(evidence.plain_dc_milliwh - evidence.idle_dc_milliwh, plain_ac) if plain_ac > 0 else ratio,
-            filled_ratio=_filled_ratio(evidence),
+            filled_ratio=_ratio(evidence.filled_dc_milliwh, evidence.filled_ac_milliwh),
             uncertainty=uncertainty(evidence.dc, evidence.ac) if ratio is not None else None,
             band=expected if ratio is not None else None,
         )
-
-
-def _filled_ratio(evidence: Evidence) -> float | None:
-    if evidence.dc.received == evidence.dc.due and evidence.ac.received == evidence.ac.due:
-        return None
-    return _ratio(evidence.filled_dc_milliwh, evidence.filled_ac_milliwh)
 
 
 def _ratio(dc_milliwh: int, ac_milliwh: int) -> float | None:
@@ -320,10 +314,17 @@ def _low(case: _Case) -> _Found:
     # What is missing is not held against the charger: low is what is low as reported and with the gaps filled in.
     ratio = max(case.plain_ratio, case.plain_ratio if case.filled_ratio is None else case.filled_ratio)
     if case.band:
-        # The part that is judged may be small: its uncertainty is its own.
-        slack = uncertainty(case.evidence.dc, case.evidence.ac, case.plain_ac_milliwh) or 0.0
-        return _low_by_band(ratio, slack, case.band, _left_out(case))
+        return _low_by_band(ratio, _slack(case), case.band, _left_out(case))
     return _low_by_threshold(case, ratio)
+
+
+def _slack(case: _Case) -> float:
+    """The uncertainty of what is judged: of a part, it is that part's own, and the two sides' readings do not end at the second where it begins."""
+    evidence = case.evidence
+    slack = uncertainty(evidence.dc, evidence.ac, case.plain_ac_milliwh) or 0.0
+    if not evidence.set_aside_buckets or not evidence.plain_charging_s:
+        return slack
+    return slack + max(evidence.dc.rhythm_s, evidence.ac.rhythm_s) / evidence.plain_charging_s
 
 
 def _left_out(case: _Case) -> str:

@@ -169,7 +169,8 @@ def _sql(named: bool, binned: bool) -> str:
                coalesce(first_hour AND coldest_centi_c < {COLD_CENTI_C} AND {_ARRIVED_LITTLE}, false) AS aside
         FROM active
     ), flagged AS (
-        SELECT *, dc_readings > 0 AND dc_milliwh = 0 AND ac_milliwh > 0 AND NOT aside AS stuck FROM weighed
+        SELECT *, CASE WHEN active_s > 900 - dc_rhythm_s THEN greatest(1, round(900.0 / dc_rhythm_s)) ELSE dc_due END AS dc_most,
+               CASE WHEN active_s > 900 - ac_rhythm_s THEN greatest(1, round(900.0 / ac_rhythm_s)) ELSE ac_due END AS ac_most, dc_readings > 0 AND dc_milliwh = 0 AND ac_milliwh > 0 AND NOT aside AS stuck FROM weighed
     ), runs AS (
         SELECT *, bucket - interval '15 minutes' * row_number() OVER (PARTITION BY vehicle_id, stuck ORDER BY bucket, span_from) AS run FROM flagged
     ), stuck_run AS (
@@ -184,12 +185,12 @@ def _sql(named: bool, binned: bool) -> str:
                sum(dc_milliwh) FILTER (WHERE aside) AS aside_dc_milliwh, sum(ac_milliwh) FILTER (WHERE aside) AS aside_ac_milliwh,
                count(*) FILTER (WHERE aside) AS aside_buckets, sum(dc_milliwh) AS active_dc_milliwh, sum(ac_milliwh) AS active_ac_milliwh,
                sum(dc_milliwh) FILTER (WHERE is_full) AS full_dc_milliwh, sum(ac_milliwh) FILTER (WHERE is_full) AS full_ac_milliwh,
-               sum(CASE WHEN dc_readings < dc_due THEN div(dc_milliwh * dc_due, dc_readings) ELSE dc_milliwh END)
+               sum(CASE WHEN dc_readings < dc_most THEN div(dc_milliwh * dc_most, dc_readings) ELSE dc_milliwh END)
                    FILTER (WHERE NOT aside AND dc_readings > 0 AND ac_readings > 0)::bigint AS filled_dc_milliwh,
-               sum(CASE WHEN ac_readings < ac_due THEN div(ac_milliwh * ac_due, ac_readings) ELSE ac_milliwh END)
+               sum(CASE WHEN ac_readings < ac_most THEN div(ac_milliwh * ac_most, ac_readings) ELSE ac_milliwh END)
                    FILTER (WHERE NOT aside AND dc_readings > 0 AND ac_readings > 0)::bigint AS filled_ac_milliwh,
                (sum(active_s) FILTER (WHERE is_full AND ac_charging_readings > 0))::int AS full_s
-        FROM weighed GROUP BY 1, 2
+        FROM flagged GROUP BY 1, 2
     ), totals AS (
         SELECT vehicle_id, {bin_of} AS bin, sum(dc_milliwh) AS dc_milliwh, sum(ac_milliwh) AS ac_milliwh, sum(dc_readings) AS dc_readings,
                sum(ac_readings) AS ac_readings, min(dc_smallest) AS dc_smallest, min(ac_smallest) AS ac_smallest, sum(temp_sum) AS temp_sum, sum(temp_count) AS temp_count

@@ -168,7 +168,7 @@ def _judge(found: Ints, active: Quarters, rhythms: Rhythms, group: Ints) -> None
         (_ASIDE_DC, dc[MILLIWH] * aside),
         (_ASIDE_AC, ac[MILLIWH] * aside),
         (_ASIDE, aside.astype(np.int64)),
-        *_filled(dc, ac, dc_due, ac_due, plain),
+        *_filled(dc, ac, _due_throughout(active_us, dc_due, dc_rhythm_us), _due_throughout(active_us, ac_due, ac_rhythm_us), plain),
         (_FULL_DC, dc[MILLIWH] * full),
         (_FULL_AC, ac[MILLIWH] * full),
         (_FULL_S, active_us * (ac_charged & full)),
@@ -196,6 +196,11 @@ def _active_us(active: Quarters, dc_rhythm_us: Ints, ac_rhythm_us: Ints) -> Ints
 def _due(active_us: Ints, rhythm_us: Ints) -> Ints:
     """Readings due at this rhythm: the nearest whole number, half up, at least one."""
     return np.asarray(np.maximum(1, (2 * active_us + rhythm_us) // (2 * rhythm_us)))
+
+
+def _due_throughout(active_us: Ints, due: Ints, rhythm_us: Ints) -> Ints:
+    """The readings due, where what charged to within a rhythm of the quarter's end charged throughout: seconds at its edges decide about one."""
+    return np.asarray(np.where(active_us > QUARTER_US - rhythm_us, _due(np.full_like(active_us, QUARTER_US), rhythm_us), due))
 
 
 def _whole_seconds(us: Ints) -> Ints:
