@@ -105,10 +105,27 @@ def weigh(quarters: Quarters, rhythms: Rhythms, group: Ints | None = None, group
     found[:, _DC_RHYTHM], found[:, _AC_RHYTHM] = rhythms.dc_s[vehicle], rhythms.ac_s[vehicle]
     _total(found, quarters, group)
     found[:, _IDLE_DC], found[:, _IDLE_AC] = found[:, _DC_MILLIWH], found[:, _AC_MILLIWH]
-    active = np.flatnonzero((quarters.dc[LAST] > 0) | (quarters.ac[LAST] > 0))
+    active = _charged(quarters)
     if len(active):
         _judge(found, _only(quarters, active), rhythms, group[active])
     return found
+
+
+def plain(quarters: Quarters, rhythms: Rhythms) -> tuple[NDArray[np.bool_], Ints]:
+    """Which quarters are not set aside, and how long the meter's energy flowed in each, in µs: what `weigh` adds up as plain."""
+    counts, flowed_us = np.ones(len(quarters.vehicle), np.bool_), np.zeros(len(quarters.vehicle), np.int64)
+    rows = _charged(quarters)
+    if len(rows):
+        active = _only(quarters, rows)
+        rhythm_us = (rhythms.dc_s[active.vehicle] * 1_000_000, rhythms.ac_s[active.vehicle] * 1_000_000)
+        counts[rows] = ~_aside(active)
+        flowed_us[rows] = _active_us(active, *rhythm_us) * (active.ac[CHARGING] > 0)
+    return counts, flowed_us
+
+
+def _charged(quarters: Quarters) -> Ints:
+    """Where a side charged."""
+    return np.flatnonzero((quarters.dc[LAST] > 0) | (quarters.ac[LAST] > 0))
 
 
 def _only(quarters: Quarters, rows: Ints) -> Quarters:
@@ -150,8 +167,7 @@ def _judge(found: Ints, active: Quarters, rhythms: Rhythms, group: Ints) -> None
     dc_rhythm_us, ac_rhythm_us = rhythms.dc_s[active.vehicle] * 1_000_000, rhythms.ac_s[active.vehicle] * 1_000_000
     active_us = _active_us(active, dc_rhythm_us, ac_rhythm_us)
     dc_due, ac_due = _due(active_us, dc_rhythm_us), _due(active_us, ac_rhythm_us)
-    full = dc[SOC_MIN] >= FULL_CENTI_PCT
-    aside = full | _conditioning(active)
+    full, aside = _full(active), _aside(active)
     plain, ac_charged = ~aside, ac[CHARGING] > 0
     starts = _starts(group)
     rows = group[starts]
@@ -194,6 +210,15 @@ def _due(active_us: Ints, rhythm_us: Ints) -> Ints:
 
 def _whole_seconds(us: Ints) -> Ints:
     return np.asarray((us + 500_000) // 1_000_000)
+
+
+def _full(active: Quarters) -> NDArray[np.bool_]:
+    return np.asarray(active.dc[SOC_MIN] >= FULL_CENTI_PCT)
+
+
+def _aside(active: Quarters) -> NDArray[np.bool_]:
+    """What says nothing about the charger: standby of a full battery, and conditioning."""
+    return _full(active) | _conditioning(active)
 
 
 def _conditioning(active: Quarters) -> NDArray[np.bool_]:
