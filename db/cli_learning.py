@@ -25,8 +25,9 @@ _NICENESS = 10
     "--from", "first", type=_DAY, help="The first day (UTC). Goes through the days in order, whether they were learned from or not."
 )
 @click.option("--to", "last", type=_DAY, help="The last day. Default: yesterday.")
+@click.option("--after-hours", type=click.FloatRange(min=0), default=0.0, help="Without --from: only days that ended so long ago.")
 @click.pass_obj
-def learn(url: Url, first: datetime | None, last: datetime | None) -> None:
+def learn(url: Url, first: datetime | None, last: datetime | None, after_hours: float) -> None:
     """Learn what is normal for each vehicle from days that are over: those not learned from yet, or all from --from on, as after an import.
 
     The server does the former by itself every night.
@@ -42,7 +43,7 @@ def learn(url: Url, first: datetime | None, last: datetime | None) -> None:
             elif last:
                 raise click.UsageError("--to needs --from")
             else:
-                while learning.learn_due(conn, now, timedelta(), policies, done=_say):
+                while learning.learn_due(conn, now, timedelta(hours=after_hours), policies, done=_say):
                     pass
         except learning.Busy as error:
             raise click.ClickException(str(error)) from None
