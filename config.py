@@ -3,6 +3,7 @@
 Nothing else in the project reads `os.environ`. The README's settings table is made from this file and compared with it by a test.
 """
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -76,6 +77,11 @@ class Settings(BaseSettings):
     compact_after_hours: float = Field(
         6.0, ge=0, description="Hours after the end of a UTC day at which its tables are made small, once. 0: never by itself."
     )
+    learn_after_hours: float = Field(
+        6.0,
+        ge=0,
+        description="Hours after the end of a UTC day at which is learned from it what is normal for each vehicle: late readings are in by then. 0: never by itself.",
+    )
 
     read_connections: int = Field(4, ge=1, description="Connections for pages and analytics, apart from those of the committer.")
     tick_s: float = Field(5.0, gt=0, description="How often the fleet's picture is made anew and open pages ask for it.")
@@ -97,3 +103,10 @@ class Settings(BaseSettings):
 def load() -> Settings:
     """The settings of this process. Raises pydantic.ValidationError naming each wrong value."""
     return Settings()
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """The environment of a program of ours that shall use the same database and judge by the same thresholds."""
+    said = {"thresholds": settings.thresholds, "plain_low": settings.plain_low, "plain_critical": settings.plain_critical}
+    given = {f"VOLTLEDGER_{name.upper()}": str(value) for name, value in said.items()}
+    return {**os.environ, **given, "DATABASE_URL": settings.database_url or ""}

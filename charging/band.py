@@ -41,7 +41,7 @@ class Learned:
     """What the `ok` sessions of one vehicle, or of all of its model, at one class of charger have shown.
 
     `error` is the robust σ of hourly bins, a ratio. `variance_*` belong to `line` (share², share · kW, kW²): where its two parts were
-    never seen apart, the band is wider at other powers than those it was learned at.
+    never seen apart, the band is wider at other powers than those it was learned at. `is_dc`: at DC chargers, whatever their power meanwhile.
     """
 
     line: LossLine
@@ -53,6 +53,7 @@ class Learned:
     sessions: int
     days: int
     source: Source = "learned"
+    is_dc: bool = False
 
 
 BEST_DEFAULT = LossLine(share=0.046, overhead_kw=0.134)
@@ -68,9 +69,10 @@ LEARNED_AT_LEAST = 0.03
 LEARNED_SIGMAS = 3.0
 
 
-def default_band(ac_kwh: float, charging_hours: float) -> Band:
-    """The band of a vehicle nothing has been learned about. `ac_kwh` must be positive."""
-    is_dc = ac_kwh > DC_FROM_KW * charging_hours
+def default_band(ac_kwh: float, charging_hours: float, is_dc: bool | None = None) -> Band:
+    """The band of a vehicle nothing has been learned about. `ac_kwh` must be positive. `is_dc` None: by the mean power."""
+    if is_dc is None:
+        is_dc = ac_kwh > DC_FROM_KW * charging_hours
     worst, middle, best = (WORST_DC, MIDDLE_DC, BEST_DC) if is_dc else (WORST_DEFAULT, MIDDLE_DEFAULT, BEST_DEFAULT)
     low, high = worst.efficiency(ac_kwh, charging_hours), best.efficiency(ac_kwh, charging_hours)
     return Band(max(0.0, low), max(0.0, high), middle)
@@ -79,15 +81,17 @@ def default_band(ac_kwh: float, charging_hours: float) -> Band:
 def learned_band(ac_kwh: float, charging_hours: float, learned: Learned) -> Band:
     """The band that was learned, at this energy and duration. `ac_kwh` must be positive.
 
-    Away from the powers it was learned at it widens by three standard errors of the fit, downwards not beyond the default's edge.
+    Away from the powers it was learned at it widens by three standard errors of the fit, downwards not beyond the default's edge. It never
+    reaches more than three points below that: else a loss that grows slowly would become normal, each night a little more.
     """
     expected = learned.line.efficiency(ac_kwh, charging_hours)
     margin = max(LEARNED_AT_LEAST, LEARNED_SIGMAS * learned.error)
     hours_per_kwh = charging_hours / ac_kwh
     variance = learned.variance_share + 2 * hours_per_kwh * learned.covariance + hours_per_kwh**2 * learned.variance_overhead
     wide = max(margin, LEARNED_SIGMAS * sqrt(max(0.0, variance)))
-    low = max(expected - wide, min(expected - margin, default_band(ac_kwh, charging_hours).low))
-    return Band(max(0.0, low), min(1.0, expected + wide), learned.line, learned.source, learned.observations, learned.error)
+    usual = default_band(ac_kwh, charging_hours, learned.is_dc).low
+    low = max(0.0, usual - LEARNED_AT_LEAST, expected - wide, min(expected - margin, usual))
+    return Band(low, min(1.0, max(low, expected + wide)), learned.line, learned.source, learned.observations, learned.error)
 
 
 def band(ac_kwh: float, charging_hours: float, learned: Learned | None = None) -> Band:

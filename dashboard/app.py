@@ -2,7 +2,7 @@
 
 import atexit
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dash import Dash
@@ -58,13 +58,19 @@ def create_dash(settings: config.Settings | None = None) -> Dash:
     dash = _dash(server, Services(settings, reading, picture, policies, _now))
     # The first picture of a large fleet takes seconds: made before anybody asks for it.
     threading.Thread(target=picture.get, name="first-picture", daemon=True).start()
-    stop = housekeeping.start(admin, _now, settings.compact_after_hours)
+    stop = housekeeping.start(admin, _now, settings.compact_after_hours, _learner(settings))
     atexit.register(_close, committer, stop, reading, writing, admin)
     return dash
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def _learner(settings: config.Settings) -> housekeeping.Learner | None:
+    if not settings.learn_after_hours:
+        return None
+    return housekeeping.Learner(config.child_environment(settings), timedelta(hours=settings.learn_after_hours))
 
 
 def _limits(settings: config.Settings) -> Limits:

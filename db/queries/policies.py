@@ -4,7 +4,7 @@ import threading
 from typing import Any
 
 from charging.band import Learned, LossLine, Source
-from charging.charger import charger_class
+from charging.charger import DC_CLASS, charger_class
 from charging.policy import Policy
 from charging.verdict import Thresholds
 from db import expectation_version
@@ -38,12 +38,13 @@ class Policies:
             return self._policy
 
 
-_LEARNED = "share, overhead_kw, error, variance_share, covariance, variance_overhead, observations, sessions, days"
+# What both tables of bands hold after whose band it is.
+LEARNED = "charger_class, share, overhead_kw, error, variance_share, covariance, variance_overhead, observations, sessions, days"
 
 
 def _read(conn: Conn, thresholds: Thresholds) -> Policy:
-    own = conn.execute(f"SELECT vehicle_id, charger_class, {_LEARNED} FROM learned_band").fetchall()
-    peers = conn.execute(f"SELECT model, charger_class, {_LEARNED} FROM peer_band").fetchall()
+    own = conn.execute(f"SELECT vehicle_id, {LEARNED} FROM learned_band").fetchall()
+    peers = conn.execute(f"SELECT model, {LEARNED} FROM peer_band").fetchall()
     chargers = conn.execute(
         "SELECT meter_id, coalesce(m.rated_w, c.peak_w) FROM meter m FULL JOIN learned_charger c USING (meter_id)"
     ).fetchall()
@@ -53,9 +54,9 @@ def _read(conn: Conn, thresholds: Thresholds) -> Policy:
         thresholds,
         vehicles={str(row[0]): _thresholds(row[1:], thresholds) for row in vehicles},
         charger_classes={str(row[0]): charger_class(row[1] / 1000) for row in chargers if row[1]},  # type: ignore[operator]
-        learned={(str(row[0]), str(row[1])): _learned(row[2:], "learned") for row in own},
+        learned={(str(row[0]), str(row[1])): learned_of(row[1:], "learned") for row in own},
         models={str(row[0]): str(row[1]) for row in models},
-        peers={(str(row[0]), str(row[1])): _learned(row[2:], "peers") for row in peers},
+        peers={(str(row[0]), str(row[1])): learned_of(row[1:], "peers") for row in peers},
     )
 
 
@@ -74,7 +75,8 @@ def _thresholds(row: Any, common: Thresholds) -> Thresholds:
     return Thresholds(use or common.use, low, min(low, common.plain_critical if critical is None else critical))
 
 
-def _learned(row: Any, source: Source) -> Learned:
-    share, overhead_kw, error, variance_share, covariance, variance_overhead, observations, sessions, days = row
+def learned_of(row: Any, source: Source) -> Learned:
+    """A row of LEARNED."""
+    kind, share, overhead_kw, error, variance_share, covariance, variance_overhead, observations, sessions, days = row
     line = LossLine(share, overhead_kw)
-    return Learned(line, error, variance_share, covariance, variance_overhead, observations, sessions, days, source)
+    return Learned(line, error, variance_share, covariance, variance_overhead, observations, sessions, days, source, kind == DC_CLASS)

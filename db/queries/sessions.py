@@ -6,12 +6,14 @@ Boundaries are exact to the reading, because a quarter knows when its first and 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from charging.evidence import STANDBY_W, Evidence, together
 from charging.feeds import Feed, feeds
+from charging.learning import Plain
 from charging.policy import Policy
 from charging.sessions import LONGEST_SILENCE_S, PAUSE_S, PEAK_AT_LEAST_S, Session, begins_anew
 from charging.units import to_kwh
@@ -33,6 +35,7 @@ from db.queries.weighing import (
     SOC_MAX,
     SOC_MIN,
     Quarters,
+    plain,
     weigh,
 )
 from db.queries.weighing import evidence as in_words
@@ -52,21 +55,28 @@ def of_vehicles(
     conn: Conn, vehicle_ids: Sequence[str], start: datetime, end: datetime, now: datetime, policies: Policies | None = None
 ) -> list[Session]:
     """Sessions of these vehicles that ended in (start, end], ordered by end; those of a shared meter are its group's."""
-    return sorted(_chunked(conn, vehicle_ids, (), start, end, now, policies), key=_order)
+    return sorted((found.session for found in _chunked(conn, vehicle_ids, (), start, end, now, policies)), key=_order)
 
 
 def of_meters(
     conn: Conn, meter_ids: Sequence[str], start: datetime, end: datetime, now: datetime, policies: Policies | None = None
 ) -> list[Session]:
     """Sessions at these meters that ended in (start, end], ordered by end, also those of no assigned vehicle."""
-    return sorted(_chunked(conn, (), meter_ids, start, end, now, policies), key=_order)
+    return sorted((found.session for found in _chunked(conn, (), meter_ids, start, end, now, policies)), key=_order)
 
 
 def of_everyone(conn: Conn, start: datetime, end: datetime, now: datetime, policies: Policies | None = None) -> Iterator[Session]:
     """Every session that ended in (start, end], each once, a chunk of meters and vehicles at a time."""
     vehicle_ids = _ids(conn, "SELECT vehicle_id FROM live_vehicle UNION SELECT vehicle_id FROM assignment ORDER BY 1")
     meter_ids = _ids(conn, "SELECT meter_id FROM live_meter UNION SELECT meter_id FROM assignment WHERE meter_id IS NOT NULL ORDER BY 1")
-    yield from _chunked(conn, vehicle_ids, meter_ids, start, end, now, policies)
+    yield from (found.session for found in _chunked(conn, vehicle_ids, meter_ids, start, end, now, policies))
+
+
+def with_quarters(
+    conn: Conn, vehicle_ids: Sequence[str], start: datetime, end: datetime, now: datetime, policies: Policies | None = None
+) -> Iterator[tuple[Session, list[Plain]]]:
+    """Sessions that ended in (start, end] of these vehicles, each alone on a meter, with their quarters that were not set aside, in order."""
+    yield from ((found.session, found.quarters) for found in _chunked(conn, vehicle_ids, (), start, end, now, policies, alone=True))
 
 
 def _ids(conn: Conn, statement: str) -> list[str]:
@@ -85,25 +95,37 @@ def _chunked(
     end: datetime,
     now: datetime,
     policies: Policies | None,
-) -> Iterator[Session]:
+    *,
+    alone: bool = False,
+) -> Iterator["_Found"]:
+    """Each session once; with `alone` only those of one vehicle on a meter, and their plain quarters."""
     policy = policies.current(conn) if policies else Policy()
     who = assigned(conn, vehicle_ids, meter_ids)
     lead, until_us = _LEAD, instant_us(end + _TAIL)
     wanted = feeds(who, vehicle_ids, meter_ids, instant_us(start - lead), until_us)
+    if alone:
+        wanted = [feed for feed in wanted if feed.meter_id and len(feed.vehicle_ids) == 1]
     while wanted:
         longest = lead >= _MOST_LEAD
         cut: set[_Place] = set()
         for chunk in _chunks(wanted):
-            found = _of_feeds(conn, chunk, instant_us(start - lead), instant_us(now), policy)
-            kept = [(feed, session) for feed, session, _ in found if start < session.end <= end]
-            again = (
-                set() if longest else {_place(chunk[feed]) for feed, session, begun_before in found if begun_before and session.end > start}
-            )
-            yield from (session for feed, session in kept if _place(chunk[feed]) not in again)
+            found = _of_feeds(conn, chunk, instant_us(start - lead), instant_us(now), policy, with_quarters=alone)
+            kept = [one for one in found if start < one.session.end <= end]
+            again = set() if longest else {_place(chunk[one.feed]) for one in found if one.begun_before and one.session.end > start}
+            yield from (one for one in kept if _place(chunk[one.feed]) not in again)
             cut |= again
         lead = min(_MOST_LEAD, lead * 4)
         earlier = feeds(who, vehicle_ids, meter_ids, instant_us(start - lead), until_us) if cut else []
         wanted = [feed for feed in earlier if _place(feed) in cut]
+
+
+class _Found(NamedTuple):
+    """A session of this feed (an index), whether it may have begun before what was read, and its plain quarters where they were asked for."""
+
+    feed: int
+    session: Session
+    begun_before: bool
+    quarters: list[Plain]
 
 
 _Place = tuple[tuple[str, ...], str, int]
@@ -149,8 +171,8 @@ class _Marks:
     ac_us: Ints
 
 
-def _of_feeds(conn: Conn, chunk: list[Feed], read_from_us: int, now_us: int, policy: Policy) -> list[tuple[int, Session, bool]]:
-    """(feed, session, whether it may have begun before what was read) for each session of these feeds."""
+def _of_feeds(conn: Conn, chunk: list[Feed], read_from_us: int, now_us: int, policy: Policy, *, with_quarters: bool) -> list[_Found]:
+    """Every session of these feeds."""
     cases = [(n, vehicle_id) for n, feed in enumerate(chunk) for vehicle_id in (feed.vehicle_ids or ("",))]
     spans = [Span(case, vehicle, chunk[n].meter_id, chunk[n].since_us, chunk[n].until_us) for case, (n, vehicle) in enumerate(cases)]
     what = happened(conn, spans, len(cases))
@@ -160,6 +182,7 @@ def _of_feeds(conn: Conn, chunk: list[Feed], read_from_us: int, now_us: int, pol
         return []
     starts = _starts(marks)
     weighed = _weighed(what, feed_of_case, marks, starts)
+    quarters = _plain(what, feed_of_case, marks, starts) if with_quarters else [[]] * len(starts)
     ends = np.append(starts[1:], len(marks.feed))
     found = []
     for n, (begin, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
@@ -168,7 +191,7 @@ def _of_feeds(conn: Conn, chunk: list[Feed], read_from_us: int, now_us: int, pol
         if summary is not None:
             session = _session(chunk[feed], summary, marks, begin, end, now_us)
             begun_before = chunk[feed].since_us <= read_from_us and int(marks.start_us[begin]) - read_from_us < _TAIL_US
-            found.append((feed, session, begun_before))
+            found.append(_Found(feed, session, begun_before, quarters[n]))
     return found
 
 
@@ -222,13 +245,8 @@ def _starts(marks: _Marks) -> Ints:
 
 def _weighed(what: Happened, feed_of_case: Ints, marks: _Marks, starts: Ints) -> list[list[list[int]]]:
     """By session: what `weigh` says of each of its vehicles, in their order. Quarters between sessions belong to none."""
-    q = what.quarters
-    ends = np.append(starts[1:], len(marks.feed)) - 1
-    first, last = marks.feed[starts] * _STRIDE + marks.number[starts], marks.feed[starts] * _STRIDE + marks.number[ends]
-    key = feed_of_case[q.vehicle] * _STRIDE + q.number
-    session = np.searchsorted(first, key, "right") - 1
-    within = (session >= 0) & (key <= last[session])
-    many = len(starts)
+    q, many = what.quarters, len(starts)
+    session, within = _sessions(q, feed_of_case, marks, starts)
     group, member = np.unique(q.vehicle[within] * many + session[within], return_inverse=True)
     rows = weigh(_only(q, within), what.rhythms, member, group // many).tolist()
     found: list[list[list[int]]] = [[] for _ in range(many)]
@@ -240,6 +258,27 @@ def _weighed(what: Happened, feed_of_case: Ints, marks: _Marks, starts: Ints) ->
         members.setdefault(feed, []).append(case)
     for n, feed in enumerate(marks.feed[starts].tolist()):
         found[n] = [of_session.get((n, case), []) for case in members[feed]]
+    return found
+
+
+def _sessions(q: Quarters, feed_of_case: Ints, marks: _Marks, starts: Ints) -> tuple[Ints, Mask]:
+    """Each quarter's session (an index), and whether it lies within it."""
+    ends = np.append(starts[1:], len(marks.feed)) - 1
+    first, last = marks.feed[starts] * _STRIDE + marks.number[starts], marks.feed[starts] * _STRIDE + marks.number[ends]
+    key = feed_of_case[q.vehicle] * _STRIDE + q.number
+    session = np.searchsorted(first, key, "right") - 1
+    return session, (session >= 0) & (key <= last[session])
+
+
+def _plain(what: Happened, feed_of_case: Ints, marks: _Marks, starts: Ints) -> list[list[Plain]]:
+    """By session: its quarters that were not set aside, in order. For feeds of one vehicle."""
+    session, within = _sessions(what.quarters, feed_of_case, marks, starts)
+    of, q = session[within], _only(what.quarters, within)
+    counts, flowed_us = plain(q, what.rhythms)
+    found: list[list[Plain]] = [[] for _ in starts]
+    columns = (of[counts], q.ac[MILLIWH][counts], q.dc[MILLIWH][counts], flowed_us[counts])
+    for n, *did in zip(*(column.tolist() for column in columns), strict=True):
+        found[n].append(Plain(*did))
     return found
 
 

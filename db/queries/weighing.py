@@ -110,10 +110,28 @@ def weigh(quarters: Quarters, rhythms: Rhythms, group: Ints | None = None, group
     found[:, _DC_RHYTHM], found[:, _AC_RHYTHM] = rhythms.dc_s[vehicle], rhythms.ac_s[vehicle]
     _total(found, quarters, group)
     found[:, _IDLE_DC], found[:, _IDLE_AC] = found[:, _DC_MILLIWH], found[:, _AC_MILLIWH]
-    active = np.flatnonzero((quarters.dc[LAST] > 0) | (quarters.ac[LAST] > 0))
+    active = _charged(quarters)
     if len(active):
         _judge(found, _only(quarters, active), rhythms, group[active])
     return found
+
+
+def plain(quarters: Quarters, rhythms: Rhythms) -> tuple[NDArray[np.bool_], Ints]:
+    """Which quarters are not set aside, and how long the meter's energy flowed in each, in µs: what `weigh` adds up as plain."""
+    counts, flowed_us = np.ones(len(quarters.vehicle), np.bool_), np.zeros(len(quarters.vehicle), np.int64)
+    rows = _charged(quarters)
+    if len(rows):
+        active = _only(quarters, rows)
+        rhythm_us = (rhythms.dc_s[active.vehicle] * 1_000_000, rhythms.ac_s[active.vehicle] * 1_000_000)
+        active_us = _active_us(active, *rhythm_us)
+        counts[rows] = ~_aside(active, active_us)
+        flowed_us[rows] = active_us * (active.ac[CHARGING] > 0)
+    return counts, flowed_us
+
+
+def _charged(quarters: Quarters) -> Ints:
+    """Where a side charged."""
+    return np.flatnonzero((quarters.dc[LAST] > 0) | (quarters.ac[LAST] > 0))
 
 
 def _only(quarters: Quarters, rows: Ints) -> Quarters:
@@ -155,8 +173,7 @@ def _judge(found: Ints, active: Quarters, rhythms: Rhythms, group: Ints) -> None
     dc_rhythm_us, ac_rhythm_us = rhythms.dc_s[active.vehicle] * 1_000_000, rhythms.ac_s[active.vehicle] * 1_000_000
     active_us = _active_us(active, dc_rhythm_us, ac_rhythm_us)
     dc_due, ac_due = _due(active_us, dc_rhythm_us), _due(active_us, ac_rhythm_us)
-    full = dc[SOC_MIN] >= FULL_CENTI_PCT
-    aside = full | _conditioning(active, active_us)
+    full, aside = _full(active), _aside(active, active_us)
     plain, ac_charged = ~aside, ac[CHARGING] > 0
     starts = _starts(group)
     rows = group[starts]
@@ -215,6 +232,15 @@ def _filled(dc: Ints, ac: Ints, dc_due: Ints, ac_due: Ints, plain: NDArray[np.bo
         received = np.maximum(1, side[READINGS])
         columns.append((column, np.where(received < due, side[MILLIWH] * due // received, side[MILLIWH]) * both))
     return columns[0], columns[1]
+
+
+def _full(active: Quarters) -> NDArray[np.bool_]:
+    return np.asarray(active.dc[SOC_MIN] >= FULL_CENTI_PCT)
+
+
+def _aside(active: Quarters, active_us: Ints) -> NDArray[np.bool_]:
+    """What says nothing about the charger: standby of a full battery, and conditioning."""
+    return _full(active) | _conditioning(active, active_us)
 
 
 def _conditioning(active: Quarters, active_us: Ints) -> NDArray[np.bool_]:

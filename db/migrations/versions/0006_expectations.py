@@ -42,18 +42,21 @@ def upgrade() -> None:
             peak_w integer NOT NULL CHECK (peak_w > 0),
             learned_at timestamptz NOT NULL
         )""")
-    # A vehicle's day at one class of charger: the hours of sessions judged ok, and whether its newest session that could be judged was low.
+    # A vehicle's day at one meter: the hours of sessions judged ok, the peaks of all that could be judged, and whether the newest was low.
+    # By meter, not class: which class a charger is of is itself learned, and what was taken before then counts for the right one.
     op.execute("""
         CREATE TABLE lesson (
             vehicle_id text COLLATE "C" NOT NULL,
             day date NOT NULL,
-            charger_class text NOT NULL,
+            meter_id text COLLATE "C" NOT NULL,
             sessions integer NOT NULL,
             ac_milliwh bigint[] NOT NULL,
             dc_milliwh bigint[] NOT NULL,
             charging_s integer[] NOT NULL,
+            peaks_w integer[] NOT NULL,
+            newest_at timestamptz NOT NULL,
             newest_is_low boolean NOT NULL,
-            PRIMARY KEY (vehicle_id, day, charger_class)
+            PRIMARY KEY (vehicle_id, day, meter_id)
         )""")
     op.execute("CREATE INDEX lesson_day ON lesson (day)")
     op.execute("CREATE TABLE lesson_taken (day date PRIMARY KEY, taken_at timestamptz NOT NULL)")

@@ -1,0 +1,113 @@
+"""What a night's lessons change, heard vehicle by vehicle: bands of vehicles, which of them rest, and those of models."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from heapq import heappush, heappushpop
+from itertools import takewhile
+from zlib import crc32
+
+from charging.band import Learned
+from charging.charger import DC_CLASS
+from charging.learning import MOST_PEER_HOURS, MOST_PEERS, Lesson, is_frozen, learn, learn_peers, thinned
+from charging.verdict import Verdict
+from db.learning_sql import Key, Known, Taken
+
+# A band that stays as it is says so once a week, or it would be forgotten as too old.
+_SAID_AGAIN = timedelta(days=7)
+
+
+class Learner:
+    """Hears every vehicle once. `classes` by meter, `models` by vehicle, `known` bands by vehicle and class; `ends`: the last day's end.
+
+    `learned` and `frozen_since` are what changes for vehicles; `frozen` counts those whose learning rests.
+    """
+
+    def __init__(
+        self, ends: datetime, touched: Iterable[object], classes: dict[str, str], models: dict[str, str], known: dict[Key, Known]
+    ) -> None:
+        self.learned: dict[Key, Learned] = {}
+        self.frozen_since: dict[Key, datetime | None] = {}
+        self.frozen = 0
+        self._ends, self._touched, self._classes, self._models, self._known = ends, frozenset(touched), classes, models, known
+        self._classes_of: dict[str, list[str]] = {}
+        for vehicle_id, kind in known:
+            self._classes_of.setdefault(vehicle_id, []).append(kind)
+        self._pools: dict[Key, _Pool] = {}
+
+    def hear(self, vehicle_id: str, taken: Sequence[Taken]) -> None:
+        """All lessons of this vehicle, in whatever order."""
+        since = low_since(taken)
+        self.frozen += since is not None
+        for kind in self._classes_of.get(vehicle_id, ()):
+            self._rest((vehicle_id, kind), since.newest_at if since else None)
+        by_class: dict[str, list[Taken]] = {}
+        for one in taken:
+            if one.meter_id in self._classes:
+                by_class.setdefault(self._classes[one.meter_id], []).append(one)
+        for kind, at_class in by_class.items():
+            if not since and any(one.day in self._touched for one in at_class):
+                self._learn((vehicle_id, kind), at_class)
+            if model := self._models.get(vehicle_id):
+                healthy = [one for one in at_class if since is None or one.day < since.day]
+                self._pools.setdefault((model, kind), _Pool()).hear(vehicle_id, healthy)
+
+    def _rest(self, key: Key, since: datetime | None) -> None:
+        before = self._known[key].frozen_since
+        if (since is None) != (before is None):
+            self.frozen_since[key] = since
+
+    def _learn(self, key: Key, taken: Sequence[Taken]) -> None:
+        learned = learn(lessons(taken), is_dc=key[1] == DC_CLASS)
+        if learned and _is_news(learned, self._known.get(key), self._ends):
+            self.learned[key] = learned
+
+    def peers(self, known: dict[Key, Known]) -> dict[Key, Learned]:
+        """The models' bands that change, once every vehicle was heard."""
+        found = {key: learn_peers(pool.lessons(), is_dc=key[1] == DC_CLASS) for key, pool in sorted(self._pools.items())}
+        return {key: learned for key, learned in found.items() if learned and _is_news(learned, known.get(key), self._ends)}
+
+
+def _is_news(learned: Learned, known: Known | None, ends: datetime) -> bool:
+    return known is None or known.learned != learned or known.learned_at < ends - _SAID_AGAIN
+
+
+def low_since(taken: Iterable[Taken]) -> Taken | None:
+    """The lesson with which learning came to rest: the first of those, up to the newest, whose newest session was low. None: it goes on."""
+    newest = sorted(taken, key=_newest_at, reverse=True)
+    if not is_frozen([Verdict.LOW if one.newest_is_low else Verdict.OK for one in newest]):
+        return None
+    return list(takewhile(_is_low, newest))[-1]
+
+
+def _newest_at(one: Taken) -> datetime:
+    return one.newest_at
+
+
+def _is_low(one: Taken) -> bool:
+    return one.newest_is_low
+
+
+def lessons(taken: Iterable[Taken]) -> list[Lesson]:
+    """In the words of the rule."""
+    return [Lesson(one.day.toordinal(), one.sessions, one.hours()) for one in taken if one.sessions]
+
+
+class _Pool:
+    """Lessons of at most MOST_PEERS vehicles: those whose names have the least checksums, every night the same and from all over the fleet."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, str, list[Lesson]]] = []
+
+    def hear(self, vehicle_id: str, taken: Sequence[Taken]) -> None:
+        """Another vehicle's."""
+        if not any(one.sessions for one in taken):
+            return
+        place = -crc32(vehicle_id.encode())
+        if len(self._heap) < MOST_PEERS:
+            heappush(self._heap, (place, vehicle_id, thinned(lessons(taken), MOST_PEER_HOURS)))
+        elif place > self._heap[0][0]:
+            heappushpop(self._heap, (place, vehicle_id, thinned(lessons(taken), MOST_PEER_HOURS)))
+
+    def lessons(self) -> list[list[Lesson]]:
+        """By vehicle."""
+        return [heard for _, _, heard in self._heap]
