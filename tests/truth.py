@@ -50,6 +50,7 @@ class Truth:
 
     faults: dict[str, list[tuple[str, datetime, datetime]]] = field(default_factory=lambda: defaultdict(list))
     vehicles: list[str] = field(default_factory=list)
+    rated_kw: dict[str, float] = field(default_factory=dict)
 
     def kind(self, vehicle_id: str, began: datetime, ended: datetime) -> str:
         """The fault under which this stretch stands, `healthy` where none."""
@@ -72,6 +73,7 @@ def read_truth(folder: Path) -> Truth:
     """The truth beside a recording."""
     told = json.loads((folder / "truth.json").read_text())
     truth = Truth(vehicles=[vehicle["vehicleId"] for vehicle in told["vehicles"]])
+    truth.rated_kw = {vehicle["vehicleId"]: vehicle["ratedKw"] for vehicle in told["vehicles"]}
     meter_of = {vehicle["meterId"]: vehicle["vehicleId"] for vehicle in told["vehicles"]}
     end = datetime.fromisoformat(told["end"])
     for fault in told["faults"]:
@@ -179,4 +181,23 @@ def table(rows: dict[str, Counter[str]]) -> str:
     lines = ["| truth | " + " | ".join(columns) + " |", "|---|" + "---:|" * len(columns)]
     order = [HEALTHY, *sorted(set(rows) - {HEALTHY})]
     lines += [f"| {name} | " + " | ".join(str(rows[name].get(c, 0) or "") for c in columns) + " |" for name in order if name in rows]
+    return "\n".join(lines)
+
+
+def report(truth: Truth, found: Findings) -> str:
+    """What docs/efficiency.md holds: how many were found, false alarms, and both confusion tables."""
+    lines = []
+    for kind in SICK:
+        sessions = Counter(detections(truth, found, kind).values())
+        of = sum(sessions.values())
+        lines.append(
+            f"{kind}: {of - sessions[None]} of {of} found, {sessions[1]} in their first session after the onset, {sessions[2]} in their second"
+        )
+    alarms = false_alarms(truth, found)
+    lines.append(f"false alarms: {len(alarms)} on {len(found.days):,} vehicle-days")
+    lines += [
+        f"- {one.vehicle_id} {one.at:%Y-%m-%d %H:%M}, {truth.kind(one.vehicle_id, one.began, one.at)}: {one.reason}" for one in alarms
+    ]
+    for name, judged in (("Sessions", found.sessions), ("24 hours up to midnight", found.days)):
+        lines += ["", f"{name}, by what was true and what was said:", "", table(confusion(truth, judged))]
     return "\n".join(lines)
