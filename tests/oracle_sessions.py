@@ -99,7 +99,9 @@ def _of_stretch(reality: Reality, stretch: _Stretch, readings: list[tuple[bool, 
         by_quarter.setdefault((reading[1] - 1) // (QUARTER_S * US), []).append(reading)
     vehicles = {reading[0] for is_meter, reading in readings if not is_meter}
     marks = [q for number, some in sorted(by_quarter.items()) if (q := _quarter(reality, number, some, vehicles)).flows]
-    found, group, end = [], [], 0
+    found: list[list[tuple[_Quarter, int]]] = []
+    group: list[tuple[_Quarter, int]] = []
+    end = 0
     last_of: dict[str, int] = {}
     for mark in marks:
         starts = [max(first - reality.rhythm(d) * US, stretch.since_us, last_of.get(d, ALWAYS)) for d, (first, _) in mark.flows.items()]
@@ -122,7 +124,7 @@ def _quarter(reality: Reality, number: int, readings: list[Reading], vehicles: s
         standby = 10_000 * len(of_device) * reality.rhythm(device) / 3600
         if charging and sum(r[2] for r in of_device) > standby:
             flows[device] = (min(charging), max(charging))
-    socs = [r[3] for r in readings if r[0] in vehicles and r[3] is not None]
+    socs = [charge for r in readings if r[0] in vehicles and isinstance(charge := list(r)[3], int)]
     return _Quarter(number, flows, socs)
 
 
