@@ -24,6 +24,7 @@ KWH = 1_000_000
 
 @pytest.fixture
 def world(charging_conn: psycopg.Connection) -> Iterator[World]:
+    charging_conn.rollback()
     found = World(charging_conn)
     found.assign(VAN, DEPOT)
     yield found

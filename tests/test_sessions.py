@@ -1,29 +1,42 @@
 """Charging sessions: where they begin and end in real life, whatever order their readings came in, and how they are told over HTTP."""
 
+import csv
+import io
 import os
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
+from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from api.analytics import csv_line
+from api.words import SESSION_COLUMNS, session_cells
 from charging.sessions import Session
 from charging.verdict import Verdict
+from db import ingest, partitions, rollups
 from db.ingest import Reading
-from db.queries import sessions
-from db.sides import METER, VEHICLE
+from db.queries import performance, sessions
+from db.sides import METER, SIDES, VEHICLE, Side
 from tests import oracle_sessions as oracle
 from tests.session_support import DAY, DEPOT, US, VAN, YARD, World, at, bounds, charging_conn, days, flow, us
+from tests.support import api, fresh_database
 
 __all__ = ["charging_conn"]
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+shared_only = pytest.mark.skipif(not SHARED.exists(), reason=f"the real data is not here: {SHARED} does not exist")
 
 
 @pytest.fixture
 def world(charging_conn: psycopg.Connection) -> Iterator[World]:
+    charging_conn.rollback()
     found = World(charging_conn)
     found.assign(VAN, DEPOT)
     yield found
@@ -359,3 +372,199 @@ def test_a_session_runs_until_nothing_has_charged_for_half_an_hour(world: World)
     assert running(at(19, 29))
     assert not running(at(19, 30))
     assert not running(at(24))
+
+
+TESLA, TESLA_METER, LEAF = "VEH-TESLAS-20160626", "MTR-TESLAS-20160626", "VEH-LEAF-2022"
+
+
+def replayed(conn: psycopg.Connection, side: Side, path: Path, until: datetime = DAY) -> list[Reading]:
+    """A file's readings up to this instant are stored, those without energy left out, and given back."""
+    readings: list[Reading] = []
+    with path.open() as file:
+        for row in csv.DictReader(file):
+            energy = row["kwhDeliveredDc" if side is VEHICLE else "kwhConsumedAc"]
+            if energy and datetime.fromisoformat(row["timestamp"]) <= until:
+                names = ("soc", "batteryTemp") if side is VEHICLE else ("voltage",)
+                measures = [round(float(row[name]) * 100) if row[name] else None for name in names]
+                at_us = us(datetime.fromisoformat(row["timestamp"]))
+                readings.append((row[f"{side.name}Id"], at_us, round(float(energy) * 1e6), *measures, None, None))  # type: ignore[arg-type]  # as many measures as the side has
+    touched = {(datetime.fromtimestamp(0, UTC) + timedelta(microseconds=r[1])).date() for r in readings}
+    partitions.ensure(conn, sorted(touched), DAY)
+    ingest.store(conn, side, readings, DAY)
+    return readings
+
+
+@shared_only
+def test_the_tesla_charge_is_one_session_that_is_ok_at_94_3_percent_until_its_last_edge_comes_in(world: World) -> None:
+    conn, folder = world.conn, SHARED / "tesla-model-s-2016"
+    judged_at = datetime(2016, 6, 27, 0, 14, tzinfo=UTC)
+    world.assign(TESLA, TESLA_METER)
+    replayed(conn, VEHICLE, folder / "vehicle.csv", until=judged_at)
+    replayed(conn, METER, folder / "meter.csv", until=judged_at)
+
+    def told() -> Session:
+        return only(sessions.of_vehicles(conn, [TESLA], judged_at - timedelta(days=7), judged_at + timedelta(days=1), DAY))
+
+    assert told().summary.ratio == pytest.approx(0.9426, abs=0.0001)
+    for side in SIDES:
+        rollups.learn_rhythms(conn, side, DAY)
+    session = told()
+    assert (session.summary.verdict, round(session.summary.ratio or 0, 4)) == (Verdict.OK, 0.9426)
+    assert (round(session.summary.ac_kwh, 3), session.summary.dc_kwh) == (10.608, 10)
+    assert 68 <= (session.end - session.start) / timedelta(minutes=1) <= 71
+    assert (session.soc_from_pct, session.soc_to_pct) == (57, 70)
+    assert session.mean_kw == pytest.approx(9.3, abs=0.2)
+    summary = performance.summaries(conn, judged_at - timedelta(days=1), judged_at, [TESLA])[TESLA]
+    assert (summary.verdict, round(summary.ratio or 0, 3)) == (Verdict.OK, 0.943)
+    replayed(conn, VEHICLE, folder / "vehicle.csv")
+    assert (told().start, told().summary.dc_kwh, told().summary.verdict) == (session.start, 10.11, Verdict.OK)
+
+
+@shared_only
+@pytest.mark.parametrize("every", [1, 5])
+def test_every_charge_of_the_leaf_was_elsewhere_while_its_meter_reports_zeros(world: World, every: int) -> None:
+    conn, meter = world.conn, "home-1"
+    world.assign(LEAF, meter)
+    readings = replayed(conn, VEHICLE, SHARED / "nissan-leaf-2022" / "vehicle.csv")
+    # The car was driven in June and in September.
+    on = sorted({datetime.fromtimestamp(reading[1] / 1e6, UTC).replace(hour=0, minute=0, second=0, microsecond=0) for reading in readings})
+    ingest.store(conn, METER, [zero for day in on for zero in flow(METER, meter, day, 1_439, 0, every=every)], DAY)
+    for side in SIDES:
+        rollups.learn_rhythms(conn, side, DAY)
+    found = sessions.of_vehicles(conn, [LEAF], on[0], on[-1] + timedelta(days=1), DAY)
+    assert len(found) > 10
+    assert {session.summary.verdict for session in found} == {Verdict.CHARGED_ELSEWHERE}
+    assert sum(session.summary.dc_kwh for session in found) == pytest.approx(75.28, abs=0.5)
+    charged = 0
+    for end in (day + timedelta(hours=hour) for day in on for hour in range(0, 24, 3)):
+        summary = performance.summaries(conn, end - timedelta(days=1), end, [LEAF])[LEAF]
+        charged += summary.verdict is Verdict.CHARGED_ELSEWHERE
+        assert summary.verdict in (Verdict.CHARGED_ELSEWHERE, Verdict.NOT_CHARGING), (end, summary.reason)
+    assert charged > 20
+
+
+@pytest.fixture(scope="module")
+def client(postgres_url: str, template_database: str) -> Iterator[FlaskClient]:
+    """The API at 4 February, 12:00, after a van charged for an hour and a half on 3 February, and nobody at the depot."""
+    with fresh_database(postgres_url, template_database, "sessions_api") as url:
+        with psycopg.connect(url) as conn:
+            days(conn, date(2026, 1, 30), 8)
+            world = World(conn)
+            world.assign(VAN, YARD)
+            world.charge(at(18), 90, 11, 0.92, meter=YARD, soc=(40, 60))
+            world.charge(at(8), 30, 11, 0.92, vehicle="nobodys", meter=DEPOT)
+        with api(url) as found:
+            yield found
+
+
+def test_the_api_tells_a_vehicles_sessions_of_the_last_thirty_days(client: FlaskClient) -> None:
+    got = client.get(f"/v1/vehicles/{VAN}/sessions")
+    assert (got.status_code, got.content_type) == (200, "application/json")
+    body = got.get_json()
+    assert list(body) == ["vehicleId", "from", "to", "sessions"]
+    assert (body["vehicleId"], body["from"], body["to"]) == (VAN, "2026-01-05T12:00:00Z", "2026-02-04T12:00:00Z")
+    (session,) = body["sessions"]
+    reason = session.pop("reason")
+    assert reason.startswith("92.0 % against the expected 88.4 % to 94.2 %")
+    assert session.pop("meanKw") == pytest.approx(11)
+    assert session.pop("peakKw") == pytest.approx(11)
+    assert session.pop("socFrom") == pytest.approx(40, abs=0.5)
+    assert session.pop("uncertainty") == pytest.approx(0.0314, abs=0.0001)
+    assert session == {
+        "vehicleIds": [VAN],
+        "meterId": YARD,
+        "start": "2026-02-03T18:00:00Z",
+        "end": "2026-02-03T19:30:00Z",
+        "durationS": 5400,
+        "running": False,
+        "acKwh": 16.5,
+        "dcKwh": 15.18,
+        "efficiencyRatio": 0.92,
+        "lossKwh": 1.32,
+        "socTo": 60,
+        "avgTemp": None,
+        "expected": {"low": 0.8836, "high": 0.9418},
+        "expectedFrom": {"source": "default", "observations": None, "error": None},
+        "coverage": {"vehicle": 1, "meter": 1},
+        "readings": {"vehicle": 90, "meter": 90},
+        "verdict": "ok",
+        "severity": None,
+    }
+
+
+def test_the_api_tells_a_meters_sessions_also_those_of_nobody(client: FlaskClient) -> None:
+    body = client.get(f"/v1/meters/{DEPOT}/sessions").get_json()
+    assert list(body) == ["meterId", "from", "to", "sessions"]
+    (session,) = body["sessions"]
+    assert (session["vehicleIds"], session["meterId"], session["acKwh"], session["verdict"]) == ([], DEPOT, 5.5, "unmapped")
+    (session,) = client.get("/v1/vehicles/nobodys/sessions").get_json()["sessions"]
+    assert (session["vehicleIds"], session["meterId"], session["acKwh"], session["verdict"]) == (["nobodys"], None, 0, "unmapped")
+
+
+def test_the_csv_has_the_documented_columns_and_no_formula(client: FlaskClient) -> None:
+    got = client.get(f"/v1/vehicles/{VAN}/sessions?format=csv")
+    assert (got.status_code, got.content_type) == (200, "text/csv; charset=utf-8")
+    assert got.headers["Content-Disposition"].startswith("attachment; filename=voltledger-sessions-van-7")
+    header, row = csv.reader(io.StringIO(got.get_data(as_text=True)))
+    assert header == list(SESSION_COLUMNS)
+    named = dict(zip(header, row, strict=True))
+    assert (named["vehicle_ids"], named["meter_id"]) == (VAN, YARD)
+    assert (named["start_utc"], named["end_utc"], named["duration_s"]) == ("2026-02-03T18:00:00Z", "2026-02-03T19:30:00Z", "5400")
+    assert (named["ac_kwh"], named["dc_kwh"], named["efficiency"], named["loss_kwh"]) == ("16.5", "15.18", "0.92", "1.32")
+    assert (named["verdict"], named["severity"], named["expected_from"], named["avg_battery_temp_c"]) == ("ok", "", "default", "")
+    nothing = client.get("/v1/meters/never-heard-of/sessions?format=csv").get_data(as_text=True)
+    assert nothing.splitlines() == [",".join(SESSION_COLUMNS)]
+
+
+def test_no_cell_is_a_formula_whatever_the_names(world: World) -> None:
+    world.charge(at(18), 60)
+    hostile = replace(only(world.sessions()), vehicle_ids=("=1+1", "van-7"), meter_id="@SUM(A1)")
+    cells = next(csv.reader([csv_line(session_cells(hostile))]))
+    assert cells[:2] == ["'=1+1 van-7", "'@SUM(A1)"]
+    assert not any(cell[:1] in "=+-@\t\r" for cell in cells if cell)
+
+
+@pytest.mark.parametrize("path", ["/v1/vehicles/never-heard-of", "/v1/meters/never-heard-of"])
+def test_a_device_nobody_has_heard_of_has_no_sessions_as_it_has_no_history(client: FlaskClient, path: str) -> None:
+    assert client.get(f"{path}/sessions").get_json()["sessions"] == []
+    assert client.get(f"{path}/history").get_json()["points"] == []
+    assert [client.get(f"{path}/{what}").status_code for what in ("sessions", "history")] == [200, 200]
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("from=2026-02-03T19:29:59Z", 1),
+        ("from=2026-02-03T19:30:00Z", 0),
+        ("to=2026-02-03T19:30:00Z", 1),
+        ("to=2026-02-03T19:29:59Z", 0),
+        ("from=2026-02-03T20:00:00%2B01:00&to=2026-02-03T20:30:00%2B01:00", 1),
+        ("from=2025-01-01T00:00:00Z&to=2026-02-05T00:00:00Z", 1),
+    ],
+)
+def test_a_session_is_told_in_the_window_in_which_it_ended(client: FlaskClient, query: str, told: int) -> None:
+    assert len(client.get(f"/v1/vehicles/{VAN}/sessions?{query}").get_json()["sessions"]) == told
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "from=2026-02-04T00:00:00Z&to=2026-02-04T00:00:00Z",
+        "from=2026-02-05T00:00:00Z&to=2026-02-04T00:00:00Z",
+        "from=2024-12-31T23:59:59Z&to=2026-02-05T00:00:00Z",
+        "from=2026-02-03T00:00:00",
+        "from=yesterday",
+        "to=1999-12-31T00:00:00Z",
+        "to=9999-12-31T00:00:00Z",
+        "format=xml",
+    ],
+)
+@pytest.mark.parametrize("device", ["vehicles/van-7", "meters/depot-1"])
+def test_a_window_that_is_none_is_refused(client: FlaskClient, device: str, query: str) -> None:
+    got = client.get(f"/v1/{device}/sessions?{query}")
+    assert (got.status_code, got.content_type) == (422, "application/problem+json")
+
+
+def test_an_id_that_is_none_is_refused(client: FlaskClient) -> None:
+    assert client.get("/v1/vehicles/%3D1/sessions").status_code == 422
+    assert client.get("/v1/meters/a%20b/sessions").status_code == 422
