@@ -60,7 +60,7 @@ class Evidence:
     longest run of whole quarters in which the vehicle reported exactly 0 while the meter moved, conditioning and standby apart.
     `idle_*` flowed in quarters in which nothing charged; `full_*` are the standby stretches of a full battery, the other stretches that
     were left out are conditioning. `filled_*` are the plain stretches with what is missing filled in: each quarter's energy in proportion
-    to the readings due in it, quarters in which a side is silent left out on both. `group` names the vehicles that share the meter; empty where the meter feeds this vehicle alone.
+    to the readings due in it, quarters in which a side shows nothing left out on both. `group` names the vehicles that share the meter; empty where the meter feeds this vehicle alone.
     """
 
     dc: Stream = Stream()

@@ -185,10 +185,10 @@ def _sql(named: bool, binned: bool) -> str:
                sum(dc_milliwh) FILTER (WHERE aside) AS aside_dc_milliwh, sum(ac_milliwh) FILTER (WHERE aside) AS aside_ac_milliwh,
                count(*) FILTER (WHERE aside) AS aside_buckets, sum(dc_milliwh) AS active_dc_milliwh, sum(ac_milliwh) AS active_ac_milliwh,
                sum(dc_milliwh) FILTER (WHERE is_full) AS full_dc_milliwh, sum(ac_milliwh) FILTER (WHERE is_full) AS full_ac_milliwh,
-               sum(CASE WHEN dc_readings < dc_most THEN div(dc_milliwh * dc_most, dc_readings) ELSE dc_milliwh END)
-                   FILTER (WHERE NOT aside AND dc_readings > 0 AND ac_readings > 0)::bigint AS filled_dc_milliwh,
-               sum(CASE WHEN ac_readings < ac_most THEN div(ac_milliwh * ac_most, ac_readings) ELSE ac_milliwh END)
-                   FILTER (WHERE NOT aside AND dc_readings > 0 AND ac_readings > 0)::bigint AS filled_ac_milliwh,
+               sum(CASE WHEN dc_readings < dc_most THEN div(dc_milliwh * dc_most, greatest(1, dc_readings)) ELSE dc_milliwh END)
+                   FILTER (WHERE NOT aside AND dc_milliwh > 0 AND ac_milliwh > 0)::bigint AS filled_dc_milliwh,
+               sum(CASE WHEN ac_readings < ac_most THEN div(ac_milliwh * ac_most, greatest(1, ac_readings)) ELSE ac_milliwh END)
+                   FILTER (WHERE NOT aside AND dc_milliwh > 0 AND ac_milliwh > 0)::bigint AS filled_ac_milliwh,
                (sum(active_s) FILTER (WHERE is_full AND ac_charging_readings > 0))::int AS full_s
         FROM flagged GROUP BY 1, 2
     ), totals AS (

@@ -225,8 +225,11 @@ def _whole_seconds(us: Ints) -> Ints:
 
 
 def _filled(dc: Ints, ac: Ints, dc_due: Ints, ac_due: Ints, plain: NDArray[np.bool_]) -> tuple[tuple[int, Ints], tuple[int, Ints]]:
-    """Energy in proportion to the readings due, where both sides reported: within a quarter the power hardly changes."""
-    both = plain & (dc[READINGS] > 0) & (ac[READINGS] > 0)
+    """Energy in proportion to the readings due, where both sides moved: within a quarter the power hardly changes.
+
+    A side that reports exactly nothing while the other moves does not lose it: it does not measure.
+    """
+    both = plain & (dc[MILLIWH] > 0) & (ac[MILLIWH] > 0)
     columns = []
     for column, side, due in ((_FILLED_DC, dc, dc_due), (_FILLED_AC, ac, ac_due)):
         received = np.maximum(1, side[READINGS])
