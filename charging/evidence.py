@@ -1,6 +1,7 @@
 """What is known about one vehicle's charging over one window, before anybody judges it."""
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 # A reading charged when it carries more than this: what 10 W of standby draws in a quarter of an hour, and less than one minute at the end of a taper.
 CHARGING_FLOOR_MILLIWH = 2_500
@@ -51,6 +52,23 @@ class Stream:
         return self.energy_milliwh > MOVED_FLOOR_MILLIWH and self.energy_milliwh > standby_milliwh
 
 
+class Apart(NamedTuple):
+    """Parts of a window's energy, in thousandths of a watt-hour.
+
+    `idle_*` flowed in quarters in which nothing charged; `full_*` (and `full_s` of charging) are the standby stretches of a full battery,
+    the other stretches that were left out are conditioning. `filled_*` are the plain stretches with what is missing filled in: each
+    quarter's energy in proportion to the readings due in it, quarters in which a side shows nothing left out on both.
+    """
+
+    idle_dc: int = 0
+    idle_ac: int = 0
+    full_dc: int = 0
+    full_ac: int = 0
+    full_s: int = 0
+    filled_dc: int = 0
+    filled_ac: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """Both sides over one window, and what qualifies them.
@@ -58,9 +76,7 @@ class Evidence:
     `charging_s` is the time in which the meter's energy flowed, None where no stretch is known (single readings).
     `plain_*` is what remains after leaving out conditioning and standby stretches. `stuck_s` and `stuck_ac_milliwh` are the
     longest run of whole quarters in which the vehicle reported exactly 0 while the meter moved, conditioning and standby apart.
-    `idle_*` flowed in quarters in which nothing charged; `full_*` are the standby stretches of a full battery, the other stretches that
-    were left out are conditioning. `filled_*` are the plain stretches with what is missing filled in: each quarter's energy in proportion
-    to the readings due in it, quarters in which a side shows nothing left out on both. `group` names the vehicles that share the meter; empty where the meter feeds this vehicle alone.
+    `group` names the vehicles that share the meter; empty where the meter feeds this vehicle alone.
     """
 
     dc: Stream = Stream()
@@ -76,13 +92,7 @@ class Evidence:
     temp_centi_c_sum: int = 0
     temp_count: int = 0
     group: tuple[str, ...] = ()
-    idle_dc_milliwh: int = 0
-    idle_ac_milliwh: int = 0
-    full_dc_milliwh: int = 0
-    full_ac_milliwh: int = 0
-    full_s: int = 0
-    filled_dc_milliwh: int = 0
-    filled_ac_milliwh: int = 0
+    apart: Apart = Apart()
 
     @property
     def avg_battery_temp_c(self) -> float | None:

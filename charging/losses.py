@@ -57,11 +57,11 @@ def losses(summary: Summary) -> Losses | None:
     expected = summary.band or default_band(to_kwh(e.ac.energy_milliwh), e.charging_s / 3600)
     line, plain_h = expected.line, e.plain_charging_s / 3600
     total = e.ac.energy_milliwh - e.dc.energy_milliwh
-    standby = (e.full_ac_milliwh - e.full_dc_milliwh) + (e.idle_ac_milliwh - e.idle_dc_milliwh)
-    cold_ac = e.ac.energy_milliwh - e.plain_ac_milliwh - e.full_ac_milliwh
-    cold_dc = e.dc.energy_milliwh - e.plain_dc_milliwh - e.full_dc_milliwh
-    cold_h = (e.charging_s - e.plain_charging_s - e.full_s) / 3600
-    plain_ac = e.plain_ac_milliwh - e.idle_ac_milliwh
+    standby = (e.apart.full_ac - e.apart.full_dc) + (e.apart.idle_ac - e.apart.idle_dc)
+    cold_ac = e.ac.energy_milliwh - e.plain_ac_milliwh - e.apart.full_ac
+    cold_dc = e.dc.energy_milliwh - e.plain_dc_milliwh - e.apart.full_dc
+    cold_h = (e.charging_s - e.plain_charging_s - e.apart.full_s) / 3600
+    plain_ac = e.plain_ac_milliwh - e.apart.idle_ac
     overhead = round(line.overhead_kw * (plain_h + cold_h) * MILLIWH_PER_KWH)
     conversion = round(line.share * (plain_ac + cold_ac))
     conditioning = max(0, cold_ac - cold_dc - _expected(line, cold_ac, cold_h)) if cold_ac else 0

@@ -154,7 +154,7 @@ class _Case:
     @staticmethod
     def of(evidence: Evidence, thresholds: Thresholds, shared: bool, learned: Learned | None) -> "_Case":
         expected = None
-        plain_ac = evidence.plain_ac_milliwh - evidence.idle_ac_milliwh
+        plain_ac = evidence.plain_ac_milliwh - evidence.apart.idle_ac
         if thresholds.use == "band" and plain_ac > 0 and evidence.plain_charging_s:
             expected = band(to_kwh(plain_ac), evidence.plain_charging_s / 3600, None if shared else learned)
         # A meter that only fed standby gives no efficiency: 13 kWh charged elsewhere over 0.2 kWh here is not 6,400 %.
@@ -168,8 +168,8 @@ class _Case:
             ac_moved,
             ratio,
             plain_ac_milliwh=plain_ac,
-            plain_ratio=_ratio(evidence.plain_dc_milliwh - evidence.idle_dc_milliwh, plain_ac) if plain_ac > 0 else ratio,
-            filled_ratio=_ratio(evidence.filled_dc_milliwh, evidence.filled_ac_milliwh),
+            plain_ratio=_ratio(evidence.plain_dc_milliwh - evidence.apart.idle_dc, plain_ac) if plain_ac > 0 else ratio,
+            filled_ratio=_ratio(evidence.apart.filled_dc, evidence.apart.filled_ac),
             uncertainty=uncertainty(evidence.dc, evidence.ac) if ratio is not None else None,
             band=expected if ratio is not None else None,
         )
@@ -321,6 +321,8 @@ def _low(case: _Case) -> _Found:
 def _slack(case: _Case) -> float:
     """The uncertainty of what is judged: of a part, it is that part's own, and the two sides' readings do not end at the second where it begins."""
     evidence = case.evidence
+    if case.plain_ac_milliwh == evidence.ac.energy_milliwh:
+        return case.uncertainty or 0.0
     slack = uncertainty(evidence.dc, evidence.ac, case.plain_ac_milliwh) or 0.0
     if not evidence.set_aside_buckets or not evidence.plain_charging_s:
         return slack

@@ -9,6 +9,7 @@ from charging.evidence import (
     COLD_CENTI_C,
     FULL_CENTI_PCT,
     UNKNOWN_RHYTHM_S,
+    Apart,
     Evidence,
     Stream,
 )
@@ -72,13 +73,15 @@ def _evidence(row: dict[str, object]) -> Evidence:
         temp_centi_c_sum=whole("temp_sum"),
         temp_count=whole("temp_count"),
         group=tuple(group) if isinstance(group, list) else (),
-        idle_dc_milliwh=whole("dc_milliwh") - whole("active_dc_milliwh"),
-        idle_ac_milliwh=whole("ac_milliwh") - whole("active_ac_milliwh"),
-        full_dc_milliwh=whole("full_dc_milliwh"),
-        full_ac_milliwh=whole("full_ac_milliwh"),
-        full_s=whole("full_s"),
-        filled_dc_milliwh=whole("filled_dc_milliwh"),
-        filled_ac_milliwh=whole("filled_ac_milliwh"),
+        apart=Apart(
+            idle_dc=whole("dc_milliwh") - whole("active_dc_milliwh"),
+            idle_ac=whole("ac_milliwh") - whole("active_ac_milliwh"),
+            full_dc=whole("full_dc_milliwh"),
+            full_ac=whole("full_ac_milliwh"),
+            full_s=whole("full_s"),
+            filled_dc=whole("filled_dc_milliwh"),
+            filled_ac=whole("filled_ac_milliwh"),
+        ),
     )
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charging.band import MIDDLE_DEFAULT
-from charging.evidence import Evidence, Stream
+from charging.evidence import Apart, Evidence, Stream
 from charging.losses import KNOWN, Losses, Price, added, losses
 from charging.verdict import Summary, Thresholds, Verdict, nobodys, summarise
 from db.queries import performance
@@ -48,11 +48,7 @@ def evidences(draw: st.DrawFn) -> Evidence:
         plain[0] + idle[0],
         draw(st.one_of(st.none(), st.just(plain[2]))),
         draw(st.integers(0, 9)),
-        idle_dc_milliwh=idle[1],
-        idle_ac_milliwh=idle[0],
-        full_dc_milliwh=full[1],
-        full_ac_milliwh=full[0],
-        full_s=full[2],
+        apart=Apart(idle_dc=idle[1], idle_ac=idle[0], full_dc=full[1], full_ac=full[0], full_s=full[2]),
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charging.band import DC_FROM_KW, MIDDLE_DC, MIDDLE_DEFAULT
-from charging.evidence import COLD_CENTI_C, FULL_CENTI_PCT, Evidence, Stream
+from charging.evidence import COLD_CENTI_C, FULL_CENTI_PCT, Apart, Evidence, Stream
 from charging.units import MILLIWH_PER_KWH
 from db.gathered import Ints
 
@@ -175,6 +175,7 @@ def _judge(found: Ints, active: Quarters, rhythms: Rhythms, group: Ints) -> None
     dc_due, ac_due = _due(active_us, dc_rhythm_us), _due(active_us, ac_rhythm_us)
     full, aside = _full(active), _aside(active, active_us)
     plain, ac_charged = ~aside, ac[CHARGING] > 0
+    both = plain & (dc[MILLIWH] > 0) & (ac[MILLIWH] > 0)
     starts = _starts(group)
     rows = group[starts]
     for column, values in (
@@ -185,13 +186,11 @@ def _judge(found: Ints, active: Quarters, rhythms: Rhythms, group: Ints) -> None
         (_ASIDE_DC, dc[MILLIWH] * aside),
         (_ASIDE_AC, ac[MILLIWH] * aside),
         (_ASIDE, aside.astype(np.int64)),
-        *_filled(dc, ac, _due_throughout(active_us, dc_due, dc_rhythm_us), _due_throughout(active_us, ac_due, ac_rhythm_us), plain),
-        (_FULL_DC, dc[MILLIWH] * full),
-        (_FULL_AC, ac[MILLIWH] * full),
-        (_FULL_S, active_us * (ac_charged & full)),
+        (_FILLED_DC, _filled(dc, both, active_us > QUARTER_US - dc_rhythm_us, dc_due, _whole_due(rhythms.dc_s)[active.vehicle])),
+        (_FILLED_AC, _filled(ac, both, active_us > QUARTER_US - ac_rhythm_us, ac_due, _whole_due(rhythms.ac_s)[active.vehicle])),
     ):
         found[rows, column] = np.add.reduceat(values, starts)
-    found[rows, _FULL_S] = _whole_seconds(found[rows, _FULL_S])
+    _add_full(found, np.flatnonzero(full), group, dc, ac, active_us * ac_charged)
     found[rows, _IDLE_DC] -= np.add.reduceat(dc[MILLIWH], starts)
     found[rows, _IDLE_AC] -= np.add.reduceat(ac[MILLIWH], starts)
     known = np.add.reduceat(ac[CHARGING], starts) > 1
@@ -215,26 +214,34 @@ def _due(active_us: Ints, rhythm_us: Ints) -> Ints:
     return np.asarray(np.maximum(1, (2 * active_us + rhythm_us) // (2 * rhythm_us)))
 
 
-def _due_throughout(active_us: Ints, due: Ints, rhythm_us: Ints) -> Ints:
-    """The readings due, where what charged to within a rhythm of the quarter's end charged throughout: seconds at its edges decide about one."""
-    return np.asarray(np.where(active_us > QUARTER_US - rhythm_us, _due(np.full_like(active_us, QUARTER_US), rhythm_us), due))
+def _whole_due(rhythm_s: Ints) -> Ints:
+    """Readings due in a whole quarter, by vehicle."""
+    return _due(np.full(len(rhythm_s), QUARTER_US), rhythm_s * 1_000_000)
+
+
+def _add_full(found: Ints, rows: Ints, group: Ints, dc: Ints, ac: Ints, charged_us: Ints) -> None:
+    """What flowed to a full battery: few quarters of few vehicles."""
+    of = group[rows]
+    for column, values in ((_FULL_DC, dc[MILLIWH]), (_FULL_AC, ac[MILLIWH]), (_FULL_S, charged_us)):
+        np.add.at(found[:, column], of, values[rows])
+    found[:, _FULL_S] = _whole_seconds(found[:, _FULL_S])
 
 
 def _whole_seconds(us: Ints) -> Ints:
     return np.asarray((us + 500_000) // 1_000_000)
 
 
-def _filled(dc: Ints, ac: Ints, dc_due: Ints, ac_due: Ints, plain: NDArray[np.bool_]) -> tuple[tuple[int, Ints], tuple[int, Ints]]:
-    """Energy in proportion to the readings due, where both sides moved: within a quarter the power hardly changes.
+def _filled(did: Ints, both: NDArray[np.bool_], throughout: NDArray[np.bool_], due: Ints, whole_due: Ints) -> Ints:
+    """A side's energy in proportion to the readings due, where both sides moved: within a quarter the power hardly changes.
 
-    A side that reports exactly nothing while the other moves does not lose it: it does not measure.
+    A side that reports exactly nothing while the other moves does not lose it: it does not measure. Where what charged to within a rhythm
+    of the quarter's end charged throughout, a whole quarter's readings are due: seconds at its edges decide about one.
     """
-    both = plain & (dc[MILLIWH] > 0) & (ac[MILLIWH] > 0)
-    columns = []
-    for column, side, due in ((_FILLED_DC, dc, dc_due), (_FILLED_AC, ac, ac_due)):
-        received = np.maximum(1, side[READINGS])
-        columns.append((column, np.where(received < due, side[MILLIWH] * due // received, side[MILLIWH]) * both))
-    return columns[0], columns[1]
+    due = np.where(throughout, whole_due, due)
+    filled = did[MILLIWH] * both
+    short = np.flatnonzero(both & (did[READINGS] < due))
+    filled[short] = did[MILLIWH][short] * due[short] // np.maximum(1, did[READINGS][short])
+    return np.asarray(filled)
 
 
 def _full(active: Quarters) -> NDArray[np.bool_]:
@@ -249,12 +256,17 @@ def _aside(active: Quarters, active_us: Ints) -> NDArray[np.bool_]:
 def _conditioning(active: Quarters, active_us: Ints) -> NDArray[np.bool_]:
     """A charge's first hour, cold, with less of the energy arriving than is expected in the middle of the default band."""
     begun, coldest = _hour_before(active)
-    ac = active.ac[MILLIWH]
+    found = (begun < QUARTERS_AN_HOUR) & (coldest < COLD_CENTI_C)
+    rows = np.flatnonzero(found)
+    found[rows] = _arrived_little(active.dc[MILLIWH][rows], active.ac[MILLIWH][rows], active_us[rows])
+    return np.asarray(found)
+
+
+def _arrived_little(dc: Ints, ac: Ints, active_us: Ints) -> NDArray[np.bool_]:
     by_charger = ac * US_PER_HOUR > round(DC_FROM_KW * MILLIWH_PER_KWH) * active_us
     kept = np.where(by_charger, 1000 - round(MIDDLE_DC.share * 1000), 1000 - round(MIDDLE_DEFAULT.share * 1000))
     overhead = np.where(by_charger, round(MIDDLE_DC.overhead_kw * MILLIWH_PER_KWH), round(MIDDLE_DEFAULT.overhead_kw * MILLIWH_PER_KWH))
-    arrived_little = active.dc[MILLIWH] * 1000 < ac * kept - overhead * active_us // (US_PER_HOUR // 1000)
-    return np.asarray((begun < QUARTERS_AN_HOUR) & (coldest < COLD_CENTI_C) & arrived_little)
+    return np.asarray(dc * 1000 < ac * kept - overhead * active_us // (US_PER_HOUR // 1000))
 
 
 def _hour_before(active: Quarters) -> tuple[Ints, Ints]:
@@ -333,5 +345,5 @@ def evidence(weighed: list[int], meter_ids: tuple[str, ...], group: tuple[str, .
         temp,
         temps,
         group,
-        *weighed[21:],
+        Apart(*weighed[21:]),
     )
