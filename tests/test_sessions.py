@@ -374,6 +374,15 @@ def test_a_session_runs_until_nothing_has_charged_for_half_an_hour(world: World)
     assert not running(at(24))
 
 
+def test_a_charge_that_is_going_on_is_told_though_the_vehicles_clock_is_ahead(world: World) -> None:
+    world.store(METER, flow(METER, DEPOT, at(18), 60, 11))
+    world.store(VEHICLE, flow(VEHICLE, VAN, at(18, 3), 60, 10))
+    session = only(sessions.of_vehicles(world.conn, [VAN], DAY, at(19), at(19)))
+    assert (session.end, session.running) == (at(19, 3), True)
+    assert sessions.of_vehicles(world.conn, [VAN], at(19), at(19, 5), at(19)) == []
+    assert only(sessions.of_vehicles(world.conn, [VAN], at(19), at(19, 5), at(19, 5))) == session
+
+
 TESLA, TESLA_METER, LEAF = "VEH-TESLAS-20160626", "MTR-TESLAS-20160626", "VEH-LEAF-2022"
 
 

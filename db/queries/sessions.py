@@ -46,6 +46,8 @@ _LEAD, _MOST_LEAD = timedelta(hours=30), timedelta(days=16)
 # How far after it is looked for whether a session goes on.
 _TAIL = timedelta(seconds=LONGEST_SILENCE_S + PAUSE_S)
 _TAIL_US = int(_TAIL / timedelta(microseconds=1))
+# No reading is taken whose clock is further ahead than a few minutes.
+_CLOCK_AHEAD = timedelta(hours=1)
 _FAR_US = 1 << 60
 _STRIDE = 1 << 32  # more quarters than there will ever be
 
@@ -55,7 +57,10 @@ Mask = NDArray[np.bool_]
 def of_vehicles(
     conn: Conn, vehicle_ids: Sequence[str], start: datetime, end: datetime, now: datetime, policies: Policies | None = None
 ) -> list[Session]:
-    """Sessions of these vehicles that ended in (start, end], ordered by end; those of a shared meter are its group's."""
+    """Sessions of these vehicles that ended in (start, end], ordered by end; those of a shared meter are its group's.
+
+    What a clock that is ahead dates after `now` ended now: a charge that is going on is told whichever clock its devices have.
+    """
     return sorted((session for session, _ in _chunked(conn, vehicle_ids, (), start, end, now, policies)), key=_order)
 
 
@@ -114,13 +119,17 @@ def _chunked(
         for chunk in _chunks(wanted):
             found = _of_feeds(conn, chunk, since_us, instant_us(now), policy, with_quarters=alone)
             again = set() if longest else {_place(one.feed) for one in found if one.begun_before and one.end > start}
-            kept = (one for one in found if start < one.end <= end and _place(one.feed) not in again)
+            kept = (one for one in found if start < _told_at(one.end, now) <= end and _place(one.feed) not in again)
             yield from ((one.session, one.quarters) for one in kept if one.session)
             cut |= again
         lead = min(_MOST_LEAD, lead * 4)
         since_us = _quarter_before(start - lead)
         earlier = feeds(who, vehicle_ids, meter_ids, since_us, until_us) if cut else []
         wanted = [feed for feed in earlier if _place(feed) in cut]
+
+
+def _told_at(end: datetime, now: datetime) -> datetime:
+    return now if now < end <= now + _CLOCK_AHEAD else end
 
 
 def _quarter_before(at: datetime) -> int:
