@@ -12,6 +12,9 @@ STANDBY_W = 10
 # charger in the middle of the default band, is conditioning: a heater of 1 to 3 kW takes a tenth to a third of an 11 kW charger's power,
 # so a limit of 70 % would miss most of them, and one of 85 % the quarters in which it ran for some minutes.
 COLD_CENTI_C = 1_200
+# Energy that flowed for this much longer on one side of a quarter than on the other is not a matter of when each of them reads, nor of the
+# coarsest counters' steps.
+APART_S = 180
 # From this charge on, what the grid gives keeps a full battery company: standby.
 FULL_CENTI_PCT = 9_900
 # The smallest increment a counter is taken to have until it has shown one: 1 Wh.

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from functools import cache
 
 from charging.evidence import (
+    APART_S,
     CHARGING_FLOOR_MILLIWH,
     COLD_CENTI_C,
     FULL_CENTI_PCT,
@@ -91,6 +92,22 @@ _ARRIVED_LITTLE = f"""dc_milliwh * 1000 < CASE
     WHEN ac_milliwh * 3600000000 > 25000000 * extract(epoch FROM active_to - active_from) * 1000000
     THEN ac_milliwh * 930 - floor(400000 * {_HOUR}) ELSE ac_milliwh * 938 - floor(278000 * {_HOUR}) END"""
 
+
+def _span(side: str, name: str) -> str:
+    """How long it flowed on this side of the quarter, in µs."""
+    begin = f"greatest({side}.charging_first_at - make_interval(secs => d.{name}_rhythm_s), bucket, span_from)"
+    return f"coalesce(extract(epoch FROM {side}.charging_last_at - {begin}) * 1000000, 0)"
+
+
+def _by_readings(side: str) -> str:
+    return f"CASE WHEN {side}_readings < {side}_most THEN div({side}_milliwh * {side}_most, greatest(1, {side}_readings)) ELSE {side}_milliwh END"
+
+
+def _by_time(side: str, other: str) -> str:
+    apart = f"{other}_span - {side}_span > {APART_S} * 1000000"
+    return f"CASE WHEN {apart} THEN div({side}_milliwh * {other}_span, greatest(1, {side}_span)) ELSE {side}_milliwh END"
+
+
 # What only the vehicle side knows about a quarter: name, from the rollup, from history.
 _VEHICLE_EXTRAS = (
     ("temp_sum", "r.battery_temp_centi_c_sum", "sum(h.battery_temp_centi_c)"),
@@ -159,7 +176,7 @@ def _sql(named: bool, binned: bool) -> str:
                v.temp_sum, v.temp_count, v.temp_min, v.soc_min, coalesce(m.charging_readings, 0) AS ac_charging_readings,
                greatest(least(v.charging_first_at - make_interval(secs => d.dc_rhythm_s), m.charging_first_at - make_interval(secs => d.ac_rhythm_s)),
                         bucket, span_from) AS active_from,
-               greatest(v.charging_last_at, m.charging_last_at) AS active_to
+               greatest(v.charging_last_at, m.charging_last_at) AS active_to, {_span("v", "dc")} AS dc_span, {_span("m", "ac")} AS ac_span
         FROM v FULL JOIN m USING (vehicle_id, bucket, span_from) JOIN device d USING (vehicle_id)
     ), active AS (
         SELECT *, extract(epoch FROM active_to - active_from) AS active_s,
@@ -188,10 +205,8 @@ def _sql(named: bool, binned: bool) -> str:
                sum(dc_milliwh) FILTER (WHERE aside) AS aside_dc_milliwh, sum(ac_milliwh) FILTER (WHERE aside) AS aside_ac_milliwh,
                count(*) FILTER (WHERE aside) AS aside_buckets, sum(dc_milliwh) AS active_dc_milliwh, sum(ac_milliwh) AS active_ac_milliwh,
                sum(dc_milliwh) FILTER (WHERE is_full) AS full_dc_milliwh, sum(ac_milliwh) FILTER (WHERE is_full) AS full_ac_milliwh,
-               sum(CASE WHEN dc_readings < dc_most THEN div(dc_milliwh * dc_most, greatest(1, dc_readings)) ELSE dc_milliwh END)
-                   FILTER (WHERE NOT aside AND dc_milliwh > 0 AND ac_milliwh > 0)::bigint AS filled_dc_milliwh,
-               sum(CASE WHEN ac_readings < ac_most THEN div(ac_milliwh * ac_most, greatest(1, ac_readings)) ELSE ac_milliwh END)
-                   FILTER (WHERE NOT aside AND dc_milliwh > 0 AND ac_milliwh > 0)::bigint AS filled_ac_milliwh,
+               sum(greatest({_by_readings("dc")}, {_by_time("dc", "ac")})) FILTER (WHERE NOT aside AND dc_milliwh > 0 AND ac_milliwh > 0)::bigint AS filled_dc_milliwh,
+               sum(greatest({_by_readings("ac")}, {_by_time("ac", "dc")})) FILTER (WHERE NOT aside AND dc_milliwh > 0 AND ac_milliwh > 0)::bigint AS filled_ac_milliwh,
                (sum(active_s) FILTER (WHERE is_full AND ac_charging_readings > 0))::int AS full_s
         FROM flagged GROUP BY 1, 2
     ), totals AS (

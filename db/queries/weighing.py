@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charging.band import DC_FROM_KW, MIDDLE_DC, MIDDLE_DEFAULT
-from charging.evidence import COLD_CENTI_C, FULL_CENTI_PCT, Apart, Evidence, Stream
+from charging.evidence import APART_S, COLD_CENTI_C, FULL_CENTI_PCT, Apart, Evidence, Stream
 from charging.units import MILLIWH_PER_KWH
 from db.gathered import Ints
 
@@ -176,6 +176,10 @@ def _judge(found: Ints, active: Quarters, rhythms: Rhythms, group: Ints) -> None
     full, aside = _full(active), _aside(active, active_us)
     plain, ac_charged = ~aside, ac[CHARGING] > 0
     both = plain & (dc[MILLIWH] > 0) & (ac[MILLIWH] > 0)
+    # What charged to within a rhythm of the quarter's end charged throughout: seconds at its edges decide about one reading.
+    dc_most = np.where(active_us > QUARTER_US - dc_rhythm_us, _whole_due(rhythms.dc_s)[active.vehicle], dc_due)
+    ac_most = np.where(active_us > QUARTER_US - ac_rhythm_us, _whole_due(rhythms.ac_s)[active.vehicle], ac_due)
+    dc_span_us, ac_span_us = _span_us(dc, active.cut_us, dc_rhythm_us), _span_us(ac, active.cut_us, ac_rhythm_us)
     starts = _starts(group)
     rows = group[starts]
     for column, values in (
@@ -186,8 +190,8 @@ def _judge(found: Ints, active: Quarters, rhythms: Rhythms, group: Ints) -> None
         (_ASIDE_DC, dc[MILLIWH] * aside),
         (_ASIDE_AC, ac[MILLIWH] * aside),
         (_ASIDE, aside.astype(np.int64)),
-        (_FILLED_DC, _filled(dc, both, active_us > QUARTER_US - dc_rhythm_us, dc_due, _whole_due(rhythms.dc_s)[active.vehicle])),
-        (_FILLED_AC, _filled(ac, both, active_us > QUARTER_US - ac_rhythm_us, ac_due, _whole_due(rhythms.ac_s)[active.vehicle])),
+        (_FILLED_DC, _filled(dc, both, dc_most, dc_span_us, ac_span_us)),
+        (_FILLED_AC, _filled(ac, both, ac_most, ac_span_us, dc_span_us)),
     ):
         found[rows, column] = np.add.reduceat(values, starts)
     _add_full(found, np.flatnonzero(full), group, dc, ac, active_us * ac_charged)
@@ -231,17 +235,25 @@ def _whole_seconds(us: Ints) -> Ints:
     return np.asarray((us + 500_000) // 1_000_000)
 
 
-def _filled(did: Ints, both: NDArray[np.bool_], throughout: NDArray[np.bool_], due: Ints, whole_due: Ints) -> Ints:
-    """A side's energy in proportion to the readings due, where both sides moved: within a quarter the power hardly changes.
+def _filled(did: Ints, both: NDArray[np.bool_], due: Ints, span_us: Ints, other_span_us: Ints) -> Ints:
+    """A side's energy with what is missing, where both sides moved; within a quarter the power hardly changes.
 
-    A side that reports exactly nothing while the other moves does not lose it: it does not measure. Where what charged to within a rhythm
-    of the quarter's end charged throughout, a whole quarter's readings are due: seconds at its edges decide about one.
+    In proportion to the readings due, and to how long it flowed on the other side: a counter that froze for a part of the quarter, or whose
+    clock is minutes off at the beginning or the end of a charge, does not lose it. Nor does one that shows exactly nothing all the time.
     """
-    due = np.where(throughout, whole_due, due)
     filled = did[MILLIWH] * both
-    short = np.flatnonzero(both & (did[READINGS] < due))
-    filled[short] = did[MILLIWH][short] * due[short] // np.maximum(1, did[READINGS][short])
+    apart = other_span_us - span_us > APART_S * 1_000_000
+    short = np.flatnonzero(both & ((did[READINGS] < due) | apart))
+    whole = filled[short]
+    by_readings = whole * np.maximum(1, due[short]) // np.maximum(1, np.minimum(did[READINGS][short], due[short]))
+    by_time = np.where(apart[short], whole * other_span_us[short] // np.maximum(1, span_us[short]), whole)
+    filled[short] = np.maximum(by_readings, by_time)
     return np.asarray(filled)
+
+
+def _span_us(did: Ints, cut_us: Ints, rhythm_us: Ints) -> Ints:
+    """How long energy flowed on a side of a quarter, from the first to the last reading that charged."""
+    return np.asarray(np.where(did[LAST] > 0, did[LAST] - np.maximum(did[FIRST] - rhythm_us, cut_us), 0))
 
 
 def _full(active: Quarters) -> NDArray[np.bool_]:
