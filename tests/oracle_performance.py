@@ -87,9 +87,9 @@ def _evidence(row: dict[str, object]) -> Evidence:
 
 
 # Against the middle of the default band: a tenth of a percent of the AC and a thousandth of a watt-hour for every hour, rounded down.
-_HOUR = "extract(epoch FROM active_to - active_from) * 1000000 / 3600000"
+_HOUR = "flowed_s * 1000000 / 3600000"
 _ARRIVED_LITTLE = f"""dc_milliwh * 1000 < CASE
-    WHEN ac_milliwh * 3600000000 > 25000000 * extract(epoch FROM active_to - active_from) * 1000000
+    WHEN ac_milliwh * 3600000000 > 25000000 * flowed_s * 1000000
     THEN ac_milliwh * 930 - floor(400000 * {_HOUR}) ELSE ac_milliwh * 938 - floor(278000 * {_HOUR}) END"""
 
 
@@ -176,13 +176,17 @@ def _sql(named: bool, binned: bool) -> str:
                v.temp_sum, v.temp_count, v.temp_min, v.soc_min, coalesce(m.charging_readings, 0) AS ac_charging_readings,
                greatest(least(v.charging_first_at - make_interval(secs => d.dc_rhythm_s), m.charging_first_at - make_interval(secs => d.ac_rhythm_s)),
                         bucket, span_from) AS active_from,
-               greatest(v.charging_last_at, m.charging_last_at) AS active_to, {_span("v", "dc")} AS dc_span, {_span("m", "ac")} AS ac_span
+               greatest(v.charging_last_at, m.charging_last_at) AS active_to, {_span("v", "dc")} AS dc_span, {_span("m", "ac")} AS ac_span,
+               m.charging_first_at AS ac_first, m.charging_last_at AS ac_last
         FROM v FULL JOIN m USING (vehicle_id, bucket, span_from) JOIN device d USING (vehicle_id)
+    ), flowed AS (
+        SELECT *, coalesce(extract(epoch FROM ac_last - greatest(ac_first - make_interval(secs => ac_rhythm_s), max(ac_last) OVER (
+                   PARTITION BY vehicle_id ORDER BY bucket, span_from ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING))), 0) AS flowed_s FROM quarter
     ), active AS (
         SELECT *, extract(epoch FROM active_to - active_from) AS active_s,
                count(*) OVER (PARTITION BY vehicle_id ORDER BY bucket RANGE BETWEEN interval '1 hour' PRECEDING AND interval '15 minutes' PRECEDING) < 4 AS first_hour,
                min(temp_min) OVER (PARTITION BY vehicle_id ORDER BY bucket RANGE BETWEEN interval '1 hour' PRECEDING AND CURRENT ROW) AS coldest_centi_c
-        FROM quarter WHERE active_to IS NOT NULL
+        FROM flowed WHERE active_to IS NOT NULL
     ), weighed AS (
         SELECT *, greatest(1, round(active_s / dc_rhythm_s))::int AS dc_due, greatest(1, round(active_s / ac_rhythm_s))::int AS ac_due,
                coalesce(soc_min >= {FULL_CENTI_PCT}, false) AS is_full, coalesce(soc_min >= {FULL_CENTI_PCT}, false) OR
@@ -200,14 +204,14 @@ def _sql(named: bool, binned: bool) -> str:
     ), judged AS (
         SELECT vehicle_id, {bin_of} AS bin,
                sum(least(dc_readings, dc_due)) AS dc_received, sum(least(ac_readings, ac_due)) AS ac_received, sum(dc_due) AS dc_due, sum(ac_due) AS ac_due,
-               CASE WHEN sum(ac_charging_readings) > 1 THEN sum(active_s) FILTER (WHERE ac_charging_readings > 0) END::int AS charging_s,
-               CASE WHEN sum(ac_charging_readings) > 1 THEN coalesce(sum(active_s) FILTER (WHERE ac_charging_readings > 0 AND NOT aside), 0) END::int AS plain_charging_s,
+               CASE WHEN sum(ac_charging_readings) > 1 THEN sum(flowed_s) END::int AS charging_s,
+               CASE WHEN sum(ac_charging_readings) > 1 THEN coalesce(sum(flowed_s) FILTER (WHERE NOT aside), 0) END::int AS plain_charging_s,
                sum(dc_milliwh) FILTER (WHERE aside) AS aside_dc_milliwh, sum(ac_milliwh) FILTER (WHERE aside) AS aside_ac_milliwh,
                count(*) FILTER (WHERE aside) AS aside_buckets, sum(dc_milliwh) AS active_dc_milliwh, sum(ac_milliwh) AS active_ac_milliwh,
                sum(dc_milliwh) FILTER (WHERE is_full) AS full_dc_milliwh, sum(ac_milliwh) FILTER (WHERE is_full) AS full_ac_milliwh,
                sum(greatest({_by_readings("dc")}, {_by_time("dc", "ac")})) FILTER (WHERE NOT aside AND dc_milliwh > 0 AND ac_milliwh > 0)::bigint AS filled_dc_milliwh,
                sum(greatest({_by_readings("ac")}, {_by_time("ac", "dc")})) FILTER (WHERE NOT aside AND dc_milliwh > 0 AND ac_milliwh > 0)::bigint AS filled_ac_milliwh,
-               (sum(active_s) FILTER (WHERE is_full AND ac_charging_readings > 0))::int AS full_s
+               (sum(flowed_s) FILTER (WHERE is_full))::int AS full_s
         FROM flagged GROUP BY 1, 2
     ), totals AS (
         SELECT vehicle_id, {bin_of} AS bin, sum(dc_milliwh) AS dc_milliwh, sum(ac_milliwh) AS ac_milliwh, sum(dc_readings) AS dc_readings,

@@ -122,10 +122,8 @@ def plain(quarters: Quarters, rhythms: Rhythms) -> tuple[NDArray[np.bool_], Ints
     rows = _charged(quarters)
     if len(rows):
         active = _only(quarters, rows)
-        rhythm_us = (rhythms.dc_s[active.vehicle] * 1_000_000, rhythms.ac_s[active.vehicle] * 1_000_000)
-        active_us = _active_us(active, *rhythm_us)
-        counts[rows] = ~_aside(active, active_us)
-        flowed_us[rows] = active_us * (active.ac[CHARGING] > 0)
+        flowed_us[rows] = _flowed_us(active, rhythms.ac_s[active.vehicle] * 1_000_000)
+        counts[rows] = ~_aside(active, flowed_us[rows])
     return counts, flowed_us
 
 
@@ -171,10 +169,10 @@ def _judge(found: Ints, active: Quarters, rhythms: Rhythms, group: Ints) -> None
     """The quarters in which a side charged: how much was due in them and what has to be set aside."""
     dc, ac = active.dc, active.ac
     dc_rhythm_us, ac_rhythm_us = rhythms.dc_s[active.vehicle] * 1_000_000, rhythms.ac_s[active.vehicle] * 1_000_000
-    active_us = _active_us(active, dc_rhythm_us, ac_rhythm_us)
+    active_us, flowed_us = _active_us(active, dc_rhythm_us, ac_rhythm_us), _flowed_us(active, ac_rhythm_us)
     dc_due, ac_due = _due(active_us, dc_rhythm_us), _due(active_us, ac_rhythm_us)
-    full, aside = _full(active), _aside(active, active_us)
-    plain, ac_charged = ~aside, ac[CHARGING] > 0
+    full, aside = _full(active), _aside(active, flowed_us)
+    plain = ~aside
     both = plain & (dc[MILLIWH] > 0) & (ac[MILLIWH] > 0)
     # What charged to within a rhythm of the quarter's end charged throughout: seconds at its edges decide about one reading.
     dc_most = np.where(active_us > QUARTER_US - dc_rhythm_us, _whole_due(rhythms.dc_s)[active.vehicle], dc_due)
@@ -194,11 +192,11 @@ def _judge(found: Ints, active: Quarters, rhythms: Rhythms, group: Ints) -> None
         (_FILLED_AC, _filled(ac, both, ac_most, ac_span_us, dc_span_us)),
     ):
         found[rows, column] = np.add.reduceat(values, starts)
-    _add_full(found, np.flatnonzero(full), group, dc, ac, active_us * ac_charged)
+    _add_full(found, np.flatnonzero(full), group, dc, ac, flowed_us)
     found[rows, _IDLE_DC] -= np.add.reduceat(dc[MILLIWH], starts)
     found[rows, _IDLE_AC] -= np.add.reduceat(ac[MILLIWH], starts)
     known = np.add.reduceat(ac[CHARGING], starts) > 1
-    for column, values in ((_CHARGING_S, active_us * ac_charged), (_PLAIN_S, active_us * (ac_charged & plain))):
+    for column, values in ((_CHARGING_S, flowed_us), (_PLAIN_S, flowed_us * plain)):
         found[rows, column] = np.where(known, _whole_seconds(np.add.reduceat(values, starts)), _UNKNOWN_S)
     stuck = np.flatnonzero((dc[READINGS] > 0) & (dc[MILLIWH] == 0) & (ac[MILLIWH] > 0) & plain)
     if len(stuck):
@@ -211,6 +209,20 @@ def _active_us(active: Quarters, dc_rhythm_us: Ints, ac_rhythm_us: Ints) -> Ints
     dc_from = np.where(dc[LAST] > 0, dc[FIRST] - dc_rhythm_us, _FAR_US)
     ac_from = np.where(ac[LAST] > 0, ac[FIRST] - ac_rhythm_us, _FAR_US)
     return np.asarray(np.maximum(dc[LAST], ac[LAST]) - np.maximum(np.minimum(dc_from, ac_from), active.cut_us))
+
+
+def _flowed_us(active: Quarters, ac_rhythm_us: Ints) -> Ints:
+    """How long the meter's energy took: from a rhythm before its first charging reading, or its last one of an earlier quarter, to the last one.
+
+    A slow meter's energy flowed in before the quarter that it was told in. Where it charged in none, 0.
+    """
+    quarter_us, last = active.number * QUARTER_US, active.ac[LAST]
+    begin = quarter_us + active.ac[FIRST] - ac_rhythm_us
+    rows = np.flatnonzero(last > 0)
+    before, after = rows[:-1], rows[1:]
+    same = active.vehicle[before] == active.vehicle[after]
+    begin[after] = np.maximum(begin[after], np.where(same, quarter_us[before] + last[before], -_FAR_US))
+    return np.asarray(np.where(last > 0, quarter_us + last - begin, 0))
 
 
 def _due(active_us: Ints, rhythm_us: Ints) -> Ints:
@@ -260,25 +272,25 @@ def _full(active: Quarters) -> NDArray[np.bool_]:
     return np.asarray(active.dc[SOC_MIN] >= FULL_CENTI_PCT)
 
 
-def _aside(active: Quarters, active_us: Ints) -> NDArray[np.bool_]:
+def _aside(active: Quarters, flowed_us: Ints) -> NDArray[np.bool_]:
     """What says nothing about the charger: standby of a full battery, and conditioning."""
-    return _full(active) | _conditioning(active, active_us)
+    return _full(active) | _conditioning(active, flowed_us)
 
 
-def _conditioning(active: Quarters, active_us: Ints) -> NDArray[np.bool_]:
+def _conditioning(active: Quarters, flowed_us: Ints) -> NDArray[np.bool_]:
     """A charge's first hour, cold, with less of the energy arriving than is expected in the middle of the default band."""
     begun, coldest = _hour_before(active)
     found = (begun < QUARTERS_AN_HOUR) & (coldest < COLD_CENTI_C)
     rows = np.flatnonzero(found)
-    found[rows] = _arrived_little(active.dc[MILLIWH][rows], active.ac[MILLIWH][rows], active_us[rows])
+    found[rows] = _arrived_little(active.dc[MILLIWH][rows], active.ac[MILLIWH][rows], flowed_us[rows])
     return np.asarray(found)
 
 
-def _arrived_little(dc: Ints, ac: Ints, active_us: Ints) -> NDArray[np.bool_]:
-    by_charger = ac * US_PER_HOUR > round(DC_FROM_KW * MILLIWH_PER_KWH) * active_us
+def _arrived_little(dc: Ints, ac: Ints, flowed_us: Ints) -> NDArray[np.bool_]:
+    by_charger = ac * US_PER_HOUR > round(DC_FROM_KW * MILLIWH_PER_KWH) * flowed_us
     kept = np.where(by_charger, 1000 - round(MIDDLE_DC.share * 1000), 1000 - round(MIDDLE_DEFAULT.share * 1000))
     overhead = np.where(by_charger, round(MIDDLE_DC.overhead_kw * MILLIWH_PER_KWH), round(MIDDLE_DEFAULT.overhead_kw * MILLIWH_PER_KWH))
-    return np.asarray(dc * 1000 < ac * kept - overhead * active_us // (US_PER_HOUR // 1000))
+    return np.asarray(dc * 1000 < ac * kept - overhead * flowed_us // (US_PER_HOUR // 1000))
 
 
 def _hour_before(active: Quarters) -> tuple[Ints, Ints]:
