@@ -2,7 +2,7 @@
 
 import http.client
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -69,11 +69,12 @@ def serving(app: Flask) -> Iterator[int]:
 
 
 @contextmanager
-def asked(port: int, path: str) -> Iterator[http.client.HTTPResponse]:
+def asked(port: int, path: str, headers: Mapping[str, str] = {}) -> Iterator[http.client.HTTPResponse]:
     """The answer, of which nothing but the head has been read."""
     line = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     try:
-        line.request("GET", path)
-        yield line.getresponse()
+        line.request("GET", path, headers=dict(headers))
+        with line.getresponse() as answer:
+            yield answer
     finally:
         line.close()

@@ -50,6 +50,7 @@ def parquet_bytes(columns: Sequence[Column], blocks: Iterable[Block], head: Mapp
     schema = _schema(columns, head)
     sink = _Sink()
     with pq.ParquetWriter(sink, schema) as writer:
+        yield sink.take()  # the first four bytes, so that whoever waits sees that it has begun
         for group in _groups(schema, columns, blocks):
             writer.write_table(group, row_group_size=GROUP_ROWS)
             yield sink.take()
