@@ -5,9 +5,10 @@ from contextlib import ExitStack
 from datetime import datetime
 from itertools import chain, islice
 
-from flask import Response
+from flask import Response, request
 from flask_openapi3 import OpenAPI, Tag
 
+from api.errors import Problem
 from api.exporting import csv_lines, json_rows, parquet_groups
 from api.exporting.charges import SESSION_COLUMNS, session_facts
 from api.exporting.columns import Block, Column, blocks
@@ -65,6 +66,7 @@ def _report(
     columns: Sequence[Column],
     begin: Callable[[Window], tuple[Generator[object, None, None], dict[str, str]]],
 ) -> Response:
+    _refuse_endless(query.format)
     asked, style = window(query.start, query.end, query.day, query.zone, now), _style(query)
     with ExitStack() as held:
         held.callback(slots.take())
@@ -77,6 +79,13 @@ def _report(
         headers["Content-Disposition"] = f"attachment; filename=voltledger-{name}-{asked.name}.{query.format}"
         headers["Cache-Control"] = "no-store"
         return _streamed(body, held.pop_all(), mimetype, headers)
+
+
+def _refuse_endless(form: str) -> None:
+    """JSON and Parquet show by themselves whether they are whole; CSV needs a transfer that does, which HTTP/1.0's is not."""
+    if form == "csv" and request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0":
+        words = "over HTTP/1.0 nobody can tell a whole CSV file from one that was cut short: let the proxy use HTTP/1.1, or ask for another format"
+        raise Problem(505, "http_version", "HTTP Version Not Supported", words)
 
 
 def _body(

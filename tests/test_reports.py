@@ -18,6 +18,7 @@ from api.exporting.columns import Column
 from api.exporting.summaries import SUMMARY_COLUMNS
 from api.words import SESSION_COLUMNS as COLUMNS_OF_A_DEVICE
 from api.words import z
+from charging.verdict import Verdict
 from tests.report_support import NOON, assign, charge, filled
 from tests.support import api
 
@@ -326,3 +327,13 @@ def test_the_longest_window_is_allowed_and_a_microsecond_more_is_not(database_ur
         longer = client.get(f"/v1/reports/sessions?from={z(at - timedelta(microseconds=1))}&to={z(NOON)}", buffered=True)
     assert longer.status_code == 422
     assert "400 days" in longer.get_json()["detail"]
+
+
+def test_the_specification_names_the_parameters_with_their_values(database_url: str) -> None:
+    with api(database_url, NOON) as client:
+        spec = client.get("/api/openapi.json").get_json()
+    given = {one["name"]: one["schema"] for one in spec["paths"]["/v1/reports/summaries"]["get"]["parameters"]}
+    assert {"from", "to", "day", "zone", "format", "separator", "decimal", "bom", "vehicleId", "verdict"} == given.keys()
+    assert given["format"]["enum"] == ["csv", "parquet", "json"]
+    verdict = given["verdict"]["items"]["$ref"].removeprefix("#/components/schemas/")
+    assert spec["components"]["schemas"][verdict]["enum"] == list(Verdict)
