@@ -221,7 +221,7 @@ def some_assignments(conn: Any, chance: random.Random) -> None:
 def test_counted_energy_is_each_meters_while_assigned_exactly_once(database_url: str, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Vehicles share meters for parts of the window, come, go and come back; and are read a few at a time."""
     monkeypatch.setattr("db.queries.performance._CHUNK", 3)
-    monkeypatch.setattr("db.queries.counted.QUARTERS_AT_ONCE", 150)
+    monkeypatch.setattr("db.queries.spans.QUARTERS_AT_ONCE", 150)
     chance = random.Random(seed)
     with filled(database_url, date(2026, 2, 3)) as conn:
         some_assignments(conn, chance)

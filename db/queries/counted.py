@@ -1,15 +1,14 @@
 """Each meter's energy counted once: what it delivered to several vehicles at a time belongs, for sums, to the first of them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 
-from charging.feeds import Feed, feeds
+from charging.feeds import feeds
 from charging.verdict import Summary
 from db.engine import Conn
 from db.gathered import instant_us
 from db.queries.assigned import assigned
-from db.queries.spans import QUARTERS_AT_ONCE, Span, evidence
-from db.queries.weighing import QUARTER_US
+from db.queries.spans import Span, evidence_of_many
 
 
 def counted_ac(conn: Conn, start: datetime, end: datetime, summaries: Mapping[str, Summary]) -> dict[str, int]:
@@ -26,23 +25,8 @@ def counted_ac(conn: Conn, start: datetime, end: datetime, summaries: Mapping[st
     counted |= dict.fromkeys(shared, 0)
     among = set(shared)
     known = feeds(assigned(conn, shared), shared, (), instant_us(start), instant_us(end))
-    for some in _chunks([feed for feed in known if feed.meter_id and feed.vehicle_ids[0] in among]):
-        spans = [Span(case, "", feed.meter_id, feed.since_us, feed.until_us) for case, feed in enumerate(some)]
-        for feed, found in zip(some, evidence(conn, spans, len(spans)), strict=True):
-            counted[feed.vehicle_ids[0]] += found.ac.energy_milliwh
+    own = [feed for feed in known if feed.meter_id and feed.vehicle_ids[0] in among]
+    spans = [Span(case, "", feed.meter_id, feed.since_us, feed.until_us) for case, feed in enumerate(own)]
+    for feed, found in zip(own, evidence_of_many(conn, spans, len(spans)), strict=True):
+        counted[feed.vehicle_ids[0]] += found.ac.energy_milliwh
     return counted
-
-
-def _chunks(wanted: Sequence[Feed]) -> Iterator[list[Feed]]:
-    """As many as one statement may read."""
-    chunk: list[Feed] = []
-    quarters = 0
-    for feed in wanted:
-        size = (feed.until_us - feed.since_us) // QUARTER_US + 2
-        if chunk and quarters + size > QUARTERS_AT_ONCE:
-            yield chunk
-            chunk, quarters = [], 0
-        chunk.append(feed)
-        quarters += size
-    if chunk:
-        yield chunk

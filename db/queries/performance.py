@@ -17,7 +17,7 @@ from db.gathered import Ints, gathered, instant, instant_us, ints, read, texts
 from db.queries.pieces import QUARTER, Days, gathered_pieces, pieces, pieces_sql
 from db.queries.policies import Policies
 from db.queries.spans import Span, happened
-from db.queries.spans import evidence as evidence_of
+from db.queries.spans import evidence_of_many as evidence_of
 from db.queries.weighing import QUARTER_US, Pieces, Quarters, Rhythms, side_by_side, weigh
 from db.queries.weighing import evidence as in_words
 from db.sides import METER, VEHICLE
