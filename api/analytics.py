@@ -1,8 +1,6 @@
 """Charging efficiency over 24 hours, of one vehicle and of all."""
 
-import csv
-import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import islice
 
@@ -12,6 +10,7 @@ from flask_openapi3 import OpenAPI, Tag
 
 from api.asking import Asker
 from api.errors import Problem, as_json, as_response
+from api.exporting.cells import csv_line, csv_lines, safe
 from api.params import AtQuery, PerformanceQuery, VehiclePath, sane
 from api.services import Services
 from api.words import WINDOW, as_performance, z
@@ -98,7 +97,7 @@ def _csv(services: Services, asked: datetime | None) -> Response:
 def _csv_row(vehicle_id: str, s: Summary, start: str, end: str, computed: str) -> list[object]:
     return [
         vehicle_id,
-        _safe(" ".join(s.meter_ids)),
+        safe(" ".join(s.meter_ids)),
         start,
         end,
         s.ac_kwh,
@@ -113,22 +112,6 @@ def _csv_row(vehicle_id: str, s: Summary, start: str, end: str, computed: str) -
         s.expected_high,
         s.verdict.value,
         s.severity,
-        _safe(s.reason),
+        safe(s.reason),
         computed,
     ]
-
-
-def csv_lines(rows: Iterable[Sequence[object]]) -> str:
-    """Lines of CSV, whose text has been made safe."""
-    lines = io.StringIO()
-    csv.writer(lines).writerows(rows)
-    return lines.getvalue()
-
-
-def csv_line(cells: "list[object] | tuple[object, ...] | list[str]") -> str:
-    """One line of CSV; text that a spreadsheet would take for a formula gets an apostrophe."""
-    return csv_lines([[_safe(cell) for cell in cells]])
-
-
-def _safe(cell: object) -> object:
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell

@@ -12,8 +12,8 @@ import psycopg
 from flask import Response
 from flask_openapi3 import OpenAPI, Tag
 
-from api.analytics import csv_line
 from api.errors import Problem, as_json
+from api.exporting.cells import csv_line
 from api.params import HistoryQuery, MeterBody, MeterPath, PageQuery, SiteBody, SitePath, ThresholdsBody, VehicleBody, VehiclePath, sane
 from api.services import Services
 from api.words import WINDOW

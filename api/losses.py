@@ -6,8 +6,8 @@ from typing import Any
 from flask import Response
 from flask_openapi3 import OpenAPI, Tag
 
-from api.analytics import csv_line
 from api.errors import Problem, as_json
+from api.exporting.cells import csv_line
 from api.params import MatrixQuery, RangeQuery, SitesEnergyQuery, VehiclePath, sane
 from api.services import Services
 from api.words import as_cell, as_losses, z

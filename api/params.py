@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, Field
 
 from api.schemas import ID_PATTERN
+from charging.verdict import Verdict
 from db.assignment_changes import MOST_NOTE, MOST_WHO
 
 _ID = ID_PATTERN.replace(r"\Z", "$")
@@ -208,3 +209,32 @@ class MeterBody(PositionBody):
 def sane(at: datetime) -> bool:
     """Whether a window may end there: PostgreSQL and Python agree on these years, and a day before it exists."""
     return 2000 <= at.year < 2200
+
+
+class ReportQuery(Query):
+    """(from, to], or a local day; the last 24 hours where absent."""
+
+    start: AwareDatetime | None = Field(
+        None, alias="from", description="Exclusive, RFC 3339 with an offset; 24 × 3600 s before `to` if absent"
+    )
+    end: AwareDatetime | None = Field(None, alias="to", description="Inclusive; now if absent")
+    day: str | None = Field(
+        None,
+        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
+        description="Instead of from and to: this day in `zone`, midnight to midnight, 23 to 25 hours",
+    )
+    zone: str = Field("UTC", max_length=64, description="IANA name, of the day and of the columns in local time")
+    format: Literal["csv", "parquet", "json"] = "csv"
+    separator: Literal["comma", "semicolon"] = Field("comma", description="CSV only")
+    decimal: Literal["point", "comma"] = Field("point", description="CSV only; comma needs the semicolon as separator")
+    bom: bool = Field(
+        False,
+        description="CSV only: begin with a byte order mark, for spreadsheets that take a file for something else than UTF-8 without it",
+    )
+    vehicleId: list[Annotated[str, Field(pattern=_ID)]] = Field([], max_length=100, description="Only these vehicles; repeatable")
+
+
+class SummariesReportQuery(ReportQuery):
+    """And which verdicts."""
+
+    verdict: list[Verdict] = Field([], max_length=len(Verdict), description="Only summaries with one of these; repeatable")

@@ -16,7 +16,7 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api.analytics import csv_line
+from api.exporting.cells import csv_line
 from api.words import SESSION_COLUMNS, session_cells
 from charging.sessions import Session
 from charging.verdict import Verdict

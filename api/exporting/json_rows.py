@@ -1,0 +1,29 @@
+"""A report as one JSON object, row by row."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from api.exporting.columns import Block, Column, Kind
+from api.words import z
+
+MIMETYPE = "application/json"
+_WORDS: dict[Kind, Callable[[Any], object]] = {"texts": list, "instant": z}
+
+
+def json_bytes(columns: Sequence[Column], blocks: Iterable[Block], head: Mapping[str, object]) -> Iterator[bytes]:
+    """`head`'s members, then `rows`, then their number as `count`: one that ends before that was cut short."""
+    keys, words = [column.key for column in columns], [_WORDS.get(column.kind) for column in columns]
+    yield orjson.dumps(dict(head))[:-1] + b',"rows":['
+    count = 0
+    for block in blocks:
+        rows = [
+            orjson.dumps(
+                {key: cell if cell is None or word is None else word(cell) for key, word, cell in zip(keys, words, row, strict=True)}
+            )
+            for row in block
+        ]
+        yield (b"," if count and rows else b"") + b",".join(rows)
+        count += len(rows)
+    yield b'],"count":%d}' % count
