@@ -60,7 +60,8 @@ class Apart(NamedTuple):
 
     `idle_*` flowed in quarters in which nothing charged; `full_*` (and `full_s` of charging) are the standby stretches of a full battery,
     the other stretches that were left out are conditioning. `filled_*` are the plain stretches with what is missing filled in: each
-    quarter's energy in proportion to the readings due in it, quarters in which a side shows nothing left out on both.
+    quarter's energy in proportion to the readings due in it, quarters in which a side shows nothing left out on both. `elsewhere_dc`
+    reached the battery in plain quarters in which the meter reported that nothing flowed.
     """
 
     idle_dc: int = 0
@@ -70,6 +71,7 @@ class Apart(NamedTuple):
     full_s: int = 0
     filled_dc: int = 0
     filled_ac: int = 0
+    elsewhere_dc: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,17 @@ class Evidence:
     apart: Apart = Apart()
 
     @property
+    def elsewhere_milliwh(self) -> int:
+        """What was charged at another charger: nothing up to a tenth, which clocks that differ by minutes explain."""
+        elsewhere = self.apart.elsewhere_dc
+        return elsewhere if elsewhere > MOVED_FLOOR_MILLIWH and elsewhere * 10 > self.dc.energy_milliwh else 0
+
+    @property
+    def dc_here_milliwh(self) -> int:
+        """What reached the battery from these meters, as far as they say so."""
+        return self.dc.energy_milliwh - self.elsewhere_milliwh
+
+    @property
     def avg_battery_temp_c(self) -> float | None:
         """Mean of the measured battery temperatures in °C; None where none was measured."""
         return self.temp_centi_c_sum / 100 / self.temp_count if self.temp_count else None
@@ -119,4 +132,7 @@ def together(members: list[Evidence]) -> Evidence:
             smallest_milliwh=max((m.dc.smallest_milliwh for m in members if m.dc.smallest_milliwh is not None), default=None),
             rhythm_s=max(m.dc.rhythm_s for m in members),
         ),
+        # The meter is due whenever one of them charges.
+        ac=replace(first.ac, received=sum(m.ac.received for m in members), due=sum(m.ac.due for m in members)),
+        apart=first.apart._replace(elsewhere_dc=sum(m.apart.elsewhere_dc for m in members)),
     )

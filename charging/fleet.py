@@ -32,7 +32,7 @@ def total(summaries: Iterable[Summary]) -> FleetSummary:
     everyone = list(summaries)
     counted = [s for s in everyone if s.verdict in COUNTED]
     ac = sum(s.evidence.ac.energy_milliwh for s in counted)
-    dc = sum(s.evidence.dc.energy_milliwh for s in counted)
+    dc = sum(s.evidence.dc_here_milliwh for s in counted)
     banded = [(s.band, s.evidence.ac.energy_milliwh) for s in counted if s.band]
     banded_ac = sum(milliwh for _, milliwh in banded)
     return FleetSummary(

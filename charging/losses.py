@@ -56,7 +56,7 @@ def losses(summary: Summary) -> Losses | None:
     # Nothing plain to hold against a band, or plain thresholds are chosen: the default says what electronics and conversion take.
     expected = summary.band or default_band(to_kwh(e.ac.energy_milliwh), e.charging_s / 3600)
     line, plain_h = expected.line, e.plain_charging_s / 3600
-    total = e.ac.energy_milliwh - e.dc.energy_milliwh
+    total = e.ac.energy_milliwh - e.dc_here_milliwh
     standby = (e.apart.full_ac - e.apart.full_dc) + (e.apart.idle_ac - e.apart.idle_dc)
     cold_ac = e.ac.energy_milliwh - e.plain_ac_milliwh - e.apart.full_ac
     cold_dc = e.dc.energy_milliwh - e.plain_dc_milliwh - e.apart.full_dc
@@ -66,7 +66,7 @@ def losses(summary: Summary) -> Losses | None:
     conversion = round(line.share * (plain_ac + cold_ac))
     conditioning = max(0, cold_ac - cold_dc - _expected(line, cold_ac, cold_h)) if cold_ac else 0
     unexplained = total - standby - overhead - conversion - conditioning
-    avoidable = max(0, round(e.ac.energy_milliwh * expected.high) - e.dc.energy_milliwh)
+    avoidable = max(0, round(e.ac.energy_milliwh * expected.high) - e.dc_here_milliwh)
     return Losses(total, overhead, conversion, conditioning, standby, unexplained, avoidable)
 
 

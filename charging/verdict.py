@@ -49,8 +49,9 @@ class Thresholds:
 class Summary:
     """A window of one vehicle with its judgement: energies in kWh, ratios and coverages 0…1, temperature in °C.
 
-    `ratio`, `loss_kwh` and `uncertainty` are None where no more than standby came from the grid; `band` is None where
-    no charging hours are known or plain thresholds are chosen. On a shared meter `ratio` is the group's.
+    `ratio`, `loss_kwh` and `uncertainty` are None where no more than standby came from the grid, or the vehicle was silent meanwhile; what
+    was charged elsewhere is in `dc_kwh` alone. `band` is None where no charging hours are known or plain thresholds are chosen. On a shared
+    meter `ratio` is the group's.
     """
 
     evidence: Evidence = field(repr=False)
@@ -109,7 +110,7 @@ def nobodys(evidence: Evidence) -> Summary:
 
 
 def _worded(evidence: Evidence, case: "_Case", verdict: Verdict, severity: Severity | None, reason: str) -> Summary:
-    own_loss = to_kwh(evidence.ac.energy_milliwh - evidence.dc.energy_milliwh)
+    own_loss = to_kwh(evidence.ac.energy_milliwh - evidence.dc_here_milliwh)
     # By position: with names this call takes twice as long, and a fleet makes thousands of them in a tick.
     return Summary(
         evidence,
@@ -159,7 +160,9 @@ class _Case:
             expected = band(to_kwh(plain_ac), evidence.plain_charging_s / 3600, None if shared else learned)
         # A meter that only fed standby gives no efficiency: 13 kWh charged elsewhere over 0.2 kWh here is not 6,400 %.
         dc_moved, ac_moved = evidence.dc.moved, evidence.ac.moved
-        ratio = _ratio(evidence.dc.energy_milliwh, evidence.ac.energy_milliwh) if ac_moved else None
+        # Nor does one whose vehicle was silent: nothing that is not known is 0.
+        silent = not evidence.dc.readings or (evidence.dc.due and not evidence.dc.received)
+        ratio = _ratio(evidence.dc_here_milliwh, evidence.ac.energy_milliwh) if ac_moved and not silent else None
         return _Case(
             evidence,
             thresholds,
@@ -168,7 +171,9 @@ class _Case:
             ac_moved,
             ratio,
             plain_ac_milliwh=plain_ac,
-            plain_ratio=_ratio(evidence.plain_dc_milliwh - evidence.apart.idle_dc, plain_ac) if plain_ac > 0 else ratio,
+            plain_ratio=_ratio(evidence.plain_dc_milliwh - evidence.apart.idle_dc - evidence.elsewhere_milliwh, plain_ac)
+            if plain_ac > 0
+            else ratio,
             filled_ratio=_ratio(evidence.apart.filled_dc, evidence.apart.filled_ac),
             uncertainty=uncertainty(evidence.dc, evidence.ac) if ratio is not None else None,
             band=expected if ratio is not None else None,
@@ -330,7 +335,10 @@ def _slack(case: _Case) -> float:
 
 
 def _left_out(case: _Case) -> str:
-    return " (warm-up and full-battery stretches left out)" if case.evidence.set_aside_buckets else ""
+    parts = ["warm-up and full-battery stretches"] if case.evidence.set_aside_buckets else []
+    if elsewhere := case.evidence.elsewhere_milliwh:
+        parts.append(f"{_kwh(elsewhere)} charged elsewhere")
+    return f" ({' and '.join(parts)} left out)" if parts else ""
 
 
 def _low_by_band(ratio: float, slack: float, band: Band, left_out: str) -> _Found:

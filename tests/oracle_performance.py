@@ -82,6 +82,7 @@ def _evidence(row: dict[str, object]) -> Evidence:
             full_s=whole("full_s"),
             filled_dc=whole("filled_dc_milliwh"),
             filled_ac=whole("filled_ac_milliwh"),
+            elsewhere_dc=whole("elsewhere_dc_milliwh"),
         ),
     )
 
@@ -211,6 +212,7 @@ def _sql(named: bool, binned: bool) -> str:
                sum(dc_milliwh) FILTER (WHERE is_full) AS full_dc_milliwh, sum(ac_milliwh) FILTER (WHERE is_full) AS full_ac_milliwh,
                sum(greatest({_by_readings("dc")}, {_by_time("dc", "ac")})) FILTER (WHERE NOT aside AND dc_milliwh > 0 AND ac_milliwh > 0)::bigint AS filled_dc_milliwh,
                sum(greatest({_by_readings("ac")}, {_by_time("ac", "dc")})) FILTER (WHERE NOT aside AND dc_milliwh > 0 AND ac_milliwh > 0)::bigint AS filled_ac_milliwh,
+               sum(dc_milliwh) FILTER (WHERE NOT aside AND ac_readings > 0 AND ac_charging_readings = 0) AS elsewhere_dc_milliwh,
                (sum(flowed_s) FILTER (WHERE is_full))::int AS full_s
         FROM flagged GROUP BY 1, 2
     ), totals AS (
@@ -221,7 +223,7 @@ def _sql(named: bool, binned: bool) -> str:
     SELECT d.vehicle_id, d.meter_ids, d.mates, d.dc_rhythm_s, d.ac_rhythm_s, t.bin, t.dc_milliwh, t.ac_milliwh, t.dc_readings, t.ac_readings,
            t.dc_smallest, t.ac_smallest, t.temp_sum, t.temp_count, j.dc_received, j.ac_received, j.dc_due, j.ac_due, j.charging_s, j.plain_charging_s,
            j.aside_dc_milliwh, j.aside_ac_milliwh, j.aside_buckets, j.active_dc_milliwh, j.active_ac_milliwh,
-           j.full_dc_milliwh, j.full_ac_milliwh, j.full_s, j.filled_dc_milliwh, j.filled_ac_milliwh, s.stuck_s, s.stuck_ac_milliwh
+           j.full_dc_milliwh, j.full_ac_milliwh, j.full_s, j.filled_dc_milliwh, j.filled_ac_milliwh, j.elsewhere_dc_milliwh, s.stuck_s, s.stuck_ac_milliwh
     FROM device d
     LEFT JOIN totals t USING (vehicle_id)
     LEFT JOIN judged j ON j.vehicle_id = t.vehicle_id AND j.bin IS NOT DISTINCT FROM t.bin

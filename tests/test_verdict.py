@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from charging.band import default_band
-from charging.evidence import Evidence, Stream
+from charging.evidence import Apart, Evidence, Stream, together
 from charging.fleet import total
-from charging.verdict import Summary, Thresholds, Verdict, summarise
+from charging.verdict import Summary, Thresholds, Verdict, nobodys, summarise
 
 KWH = 1_000_000
 
@@ -156,3 +156,59 @@ def test_the_fleet_is_a_ratio_of_sums_over_ok_and_low_and_says_who_is_left_out()
 def test_a_dc_charger_has_a_band_of_its_own() -> None:
     assert default_band(50.0, 1.0).low == pytest.approx(1 - 0.09 - 0.6 / 50)
     assert default_band(22.0, 1.0).low == pytest.approx(1 - 0.078 - 0.422 / 22)
+
+
+def test_what_is_not_known_is_never_zero() -> None:
+    silent = judged(charged(dc=Stream(0, 0, 0, 110), plain_dc_milliwh=0))
+    assert (silent.ratio, silent.loss_kwh, silent.uncertainty) == (None, None, None)
+    nobody = nobodys(charged(dc=Stream(), plain_dc_milliwh=0))
+    assert (nobody.verdict, nobody.ratio, nobody.loss_kwh, nobody.ac_kwh) == (Verdict.UNMAPPED, None, None, 20.0)
+    assert "no vehicle is assigned to meter depot-1" in nobody.reason
+
+
+def home_and_elsewhere(at_home: float, elsewhere: float) -> Evidence:
+    """20 kWh from the own meter, and this much from another while the own one reported nothing."""
+    both = at_home + elsewhere
+    return charged(dc_kwh=both, apart=Apart(filled_dc=round(at_home * KWH), filled_ac=20 * KWH, elsewhere_dc=round(elsewhere * KWH)))
+
+
+def test_a_charge_elsewhere_neither_hides_nor_blames_the_own_charger() -> None:
+    fine = judged(home_and_elsewhere(18.4, 50))
+    assert (fine.verdict, fine.ratio, fine.loss_kwh, fine.dc_kwh) == (Verdict.OK, 0.92, pytest.approx(1.6), 68.4)
+    assert fine.reason.startswith("92.0 % (50.00 kWh charged elsewhere left out)")
+    assert judged(home_and_elsewhere(16.0, 5)).verdict is Verdict.LOW
+    assert total([fine]).efficiency == pytest.approx(0.92)
+
+
+@pytest.mark.parametrize(("elsewhere", "ratio"), [(2.04, 1.02), (2.05, 0.918)])
+def test_up_to_a_tenth_is_what_clocks_apart_explain_and_not_another_charger(elsewhere: float, ratio: float) -> None:
+    assert judged(home_and_elsewhere(18.36, elsewhere)).ratio == pytest.approx(ratio, abs=0.0003)
+
+
+def test_a_gap_is_not_held_against_the_charger_unless_it_is_low_without_it_too() -> None:
+    """16.6 of 18.4 kWh were reported, for a tenth of the vehicle's readings is missing."""
+    evidence = charged(dc_kwh=16.6, apart=Apart(filled_dc=round(18.4 * KWH), filled_ac=20 * KWH))
+    assert judged(evidence).verdict is Verdict.OK
+    assert judged(replace(evidence, apart=Apart(filled_dc=round(17.2 * KWH), filled_ac=20 * KWH))).verdict is Verdict.LOW
+    # Without its own missing readings the meter gave more than was reported: no impossible charger either.
+    more = charged(dc_kwh=20.7, apart=Apart(filled_dc=round(20.7 * KWH), filled_ac=22 * KWH))
+    assert judged(more).verdict is Verdict.OK
+
+
+def test_what_is_judged_is_without_the_idle_draw_and_has_an_uncertainty_of_its_own() -> None:
+    """0.24 kWh of standby around a charge of 1.2 kWh is no bad charger; nor is a remainder of ten minutes below by what one reading is."""
+    idle = charged(dc_kwh=1.07, ac_kwh=1.44, minutes=7, apart=Apart(idle_ac=240_000), plain_charging_s=390)
+    assert judged(idle).verdict is Verdict.OK
+    small = charged(
+        dc_kwh=20.0, ac_kwh=25.0, set_aside_buckets=4, plain_dc_milliwh=1_470_000, plain_ac_milliwh=1_770_000, plain_charging_s=600
+    )
+    assert judged(small).verdict is Verdict.OK
+    assert judged(replace(small, plain_charging_s=6_000, plain_dc_milliwh=14_700_000, plain_ac_milliwh=17_700_000)).verdict is Verdict.LOW
+
+
+def test_a_groups_meter_is_due_whenever_one_of_them_charges() -> None:
+    """The meter was silent while the second charged: neither is told that all is well."""
+    first = charged(dc_kwh=10, group=("van-7", "van-8"))
+    second = charged(dc_kwh=10, ac=Stream(20 * KWH, 110, 0, 110, 1_000), group=("van-8", "van-7"))
+    assert together([first, second]).ac.coverage == 0.5
+    assert summarise(first, group=[first, second]).verdict is Verdict.INSUFFICIENT_DATA

@@ -128,16 +128,16 @@ def _of_chunk(stretches: "_Stretches", vehicle: Pieces, meter: Pieces) -> dict[s
 
 def _groups(conn: Conn, shared: dict[str, _Found]) -> dict[str, list[Evidence]]:
     """By vehicle on a shared meter: its own evidence, and that of each other for the time in which they shared one."""
-    spans: list[Span] = []
-    owner: list[str] = []
+    case_of: dict[tuple[Span, ...], int] = {}  # in a depot with one meter all see the same of each other: read once
+    seen: dict[str, list[int]] = {}
     for vehicle_id, one in shared.items():
-        for mate in one.evidence.group[1:]:
-            spans += [span._replace(case=len(owner)) for span in one.shared if span.vehicle_id == mate]
-            owner.append(vehicle_id)
-    found = {vehicle_id: [one.evidence] for vehicle_id, one in shared.items()}
-    for vehicle_id, mates in zip(owner, evidence_of(conn, spans, len(owner)), strict=True):
-        found[vehicle_id].append(mates)
-    return found
+        by_mate: dict[str, list[Span]] = {}
+        for span in one.shared:
+            by_mate.setdefault(span.vehicle_id, []).append(span)
+        seen[vehicle_id] = [case_of.setdefault(tuple(sorted(by_mate[mate])), len(case_of)) for mate in one.evidence.group[1:]]
+    spans = [span._replace(case=case) for stretches, case in case_of.items() for span in stretches]
+    mates = evidence_of(conn, spans, len(case_of))
+    return {vehicle_id: [one.evidence, *(mates[case] for case in seen[vehicle_id])] for vehicle_id, one in shared.items()}
 
 
 def known_vehicles(conn: Conn) -> list[str]:

@@ -106,7 +106,7 @@ def _add(conn: Conn, chunk: list[Feed], site_of: dict[str, object], known: dict[
                 site.ac_not_received += ac
             continue
         site.ac_counted += ac
-        site.dc_counted += one.dc.energy_milliwh
+        site.dc_counted += one.dc_here_milliwh
         parts = losses(summary)
         if parts is None:
             site.ac_unexplained += ac

@@ -94,8 +94,9 @@ class Rhythms:
     _FULL_S,
     _FILLED_DC,
     _FILLED_AC,
-) = range(28)
-WIDTH = 28
+    _ELSEWHERE_DC,
+) = range(29)
+WIDTH = 29
 
 
 def weigh(quarters: Quarters, rhythms: Rhythms, group: Ints | None = None, group_vehicle: Ints | None = None) -> Ints:
@@ -192,6 +193,7 @@ def _judge(found: Ints, active: Quarters, rhythms: Rhythms, group: Ints) -> None
         (_FILLED_AC, _filled(ac, both, ac_most, ac_span_us, dc_span_us)),
     ):
         found[rows, column] = np.add.reduceat(values, starts)
+    _add_elsewhere(found, np.flatnonzero(plain & (ac[READINGS] > 0) & (ac[CHARGING] == 0)), group, dc)
     _add_full(found, np.flatnonzero(full), group, dc, ac, flowed_us)
     found[rows, _IDLE_DC] -= np.add.reduceat(dc[MILLIWH], starts)
     found[rows, _IDLE_AC] -= np.add.reduceat(ac[MILLIWH], starts)
@@ -233,6 +235,11 @@ def _due(active_us: Ints, rhythm_us: Ints) -> Ints:
 def _whole_due(rhythm_s: Ints) -> Ints:
     """Readings due in a whole quarter, by vehicle."""
     return _due(np.full(len(rhythm_s), QUARTER_US), rhythm_s * 1_000_000)
+
+
+def _add_elsewhere(found: Ints, rows: Ints, group: Ints, dc: Ints) -> None:
+    """What reached the battery while the meter said that nothing flowed."""
+    np.add.at(found[:, _ELSEWHERE_DC], group[rows], dc[MILLIWH][rows])
 
 
 def _add_full(found: Ints, rows: Ints, group: Ints, dc: Ints, ac: Ints, charged_us: Ints) -> None:
