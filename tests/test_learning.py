@@ -14,7 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 import config
 from charging.verdict import Verdict
 from dashboard import housekeeping
-from db import cli, learning, learning_sql, lessons
+from db import cli, learner, learning, learning_sql, lessons
 from db.lessons import ONE_DAY, begins
 from db.queries import sessions
 from db.queries.policies import Policies
@@ -96,6 +96,31 @@ def test_a_session_over_midnight_belongs_to_the_day_in_which_it_ended(db: Any) -
     assign(db, "van-7", "depot-1")
     charge(db, "van-7", "depot-1", begins(day(1)) - timedelta(hours=2), quarters=16)
     assert [lessons.take_lessons(db, day(n), night_after(day(n)), Policies()) for n in range(3)] == [0, 1, 0]
+
+
+def test_two_days_at_once_teach_what_each_does_alone(db: Any) -> None:
+    assign(db, "van-7", "depot-1")
+    charge_daily(db, "van-7", "depot-1", range(2), sessions=2)
+    charge(db, "van-7", "depot-1", begins(day(1)) - timedelta(hours=2), quarters=8)  # until midnight
+    for n in range(2):
+        lessons.take_lessons(db, day(n), night_after(day(n)), Policies())
+    alone = kept(db)
+    assert [row[3] for row in alone] == [3, 2]
+    assert lessons.take_lessons(db, day(1), night_after(day(1)), Policies(), days=2) == 2
+    assert kept(db) == alone
+
+
+def test_of_many_lessons_as_many_hours_are_kept_as_asked(db: Any) -> None:
+    assign(db, "van-7", "depot-1")
+    charge_daily(db, "van-7", "depot-1", range(8), sessions=2)
+    for n in range(8):
+        lessons.take_lessons(db, day(n), night_after(day(n)), Policies())
+    [taken] = learning_sql.lessons(db, day(7), 500)
+    whole, few = learner.lessons(taken, 100), learner.lessons(list(reversed(taken)), 16)
+    assert [len(lesson.hours) for lesson in whole] == [6] * 8
+    assert [len(lesson.hours) for lesson in few] == [2] * 8
+    assert {hour for lesson in few for hour in lesson.hours} <= {hour for lesson in whole for hour in lesson.hours}
+    assert sum(hour.ac_kwh for lesson in whole for hour in lesson.hours) == pytest.approx(16 * 3 * 10.8)
 
 
 def test_shared_meters_and_unassigned_vehicles_teach_nothing(db: Any) -> None:
@@ -360,17 +385,17 @@ def test_by_hand_it_says_what_each_day_taught(db: Any, database_url: str, monkey
 def test_at_night_a_program_of_its_own_learns(db: Any, database_url: str) -> None:
     recent_days(db, 8)
     settings = config.Settings(_env_file=None).model_copy(update={"database_url": database_url})
-    learner = housekeeping.Learner(config.child_environment(settings), timedelta(minutes=1))
+    nightly = housekeeping.Learner(config.child_environment(settings), timedelta(minutes=1))
     now = datetime.now(UTC)
     try:
-        learner.tend(db, now)
-        learner.wait(60)
-        learner.tend(db, now)
-        learner.wait(60)
+        nightly.tend(db, now)
+        nightly.wait(60)
+        nightly.tend(db, now)
+        nightly.wait(60)
         assert rows(db, "days FROM learned_band") == [(8,)]
         assert learning.due(db, now, timedelta(minutes=1)) == []
     finally:
-        learner.stop()
+        nightly.stop()
 
 
 @pytest.mark.slow
@@ -378,10 +403,10 @@ def test_at_night_a_program_of_its_own_learns(db: Any, database_url: str) -> Non
 def test_a_learning_that_fails_is_tried_again_after_an_hour(db: Any, database_url: str) -> None:
     recent_days(db, 1)
     settings = config.Settings(_env_file=None).model_copy(update={"database_url": database_url + "_gone"})
-    learner = housekeeping.Learner(config.child_environment(settings), timedelta(minutes=1))
+    nightly = housekeeping.Learner(config.child_environment(settings), timedelta(minutes=1))
     now = datetime.now(UTC)
     for later, runs in ((timedelta(), True), (timedelta(minutes=1), False), (timedelta(minutes=30), False), (timedelta(minutes=62), True)):
-        learner.tend(db, now + later)
-        assert isinstance(learner._running, subprocess.Popen) is runs
-        learner.wait(60)
-    learner.tend(db, now)
+        nightly.tend(db, now + later)
+        assert isinstance(nightly._running, subprocess.Popen) is runs
+        nightly.wait(60)
+    nightly.tend(db, now)
