@@ -7,8 +7,9 @@ from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map
 
-from api import alerts, analytics, errors, fleet, mappings, operations, sessions, telemetry
+from api import alerts, analytics, errors, fleet, losses, mappings, operations, sessions, telemetry
 from api.asking import Asker
+from api.bulk import routes as bulk
 from api.errors import Problem
 from api.fast_lane import FastLane
 from api.lanes import LANES, Lanes
@@ -34,7 +35,7 @@ def create(services: Services) -> OpenAPI:
         validation_error_callback=_invalid_parameters,
         static_folder=None,
     )
-    for room in (telemetry, fleet, sessions, mappings, alerts, operations):
+    for room in (telemetry, fleet, sessions, losses, mappings, bulk, alerts, operations):
         room.register(app, services)
     asker = Asker(services.reading, services.policies, services.now)
     analytics.register(app, services, asker)

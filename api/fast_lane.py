@@ -31,11 +31,15 @@ class FastLane:
 
 def take(intake: Intake, environ: dict[str, Any]) -> Answer:
     """The intake's answer to a request in WSGI's form."""
+    return intake.take(environ["PATH_INFO"], head(environ), lambda most: get_input_stream(environ).read(most))
+
+
+def head(environ: dict[str, Any]) -> Head:
+    """What a request in WSGI's form says about its body."""
     length = environ.get("CONTENT_LENGTH", "")
-    head = Head(
+    return Head(
         content_type=environ.get("CONTENT_TYPE", ""),
         encoding=environ.get("HTTP_CONTENT_ENCODING", "").strip().lower(),
         length=int(length) if length.isdecimal() else None,
         chunked=bool(environ.get("HTTP_TRANSFER_ENCODING")),
     )
-    return intake.take(environ["PATH_INFO"], head, lambda most: get_input_stream(environ).read(most))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import available_timezones
@@ -13,13 +14,15 @@ from flask_openapi3 import OpenAPI, Tag
 
 from api.analytics import csv_line
 from api.errors import Problem, as_json
-from api.params import HistoryQuery, MeterBody, MeterPath, PageQuery, SiteBody, SitePath, VehicleBody, VehiclePath, sane
+from api.params import HistoryQuery, MeterBody, MeterPath, PageQuery, SiteBody, SitePath, ThresholdsBody, VehicleBody, VehiclePath, sane
 from api.services import Services
 from api.words import WINDOW
 from charging.verdict import Summary
+from db import sites
 from db.queries import devices, history, performance
-from db.queries.devices import MeterNow, VehicleNow
+from db.queries.devices import MeterNow, OwnThresholds, VehicleNow
 from db.queries.history import MeterPoint, VehiclePoint
+from db.sites import Site
 
 _TAG = Tag(name="Fleet", description="Vehicles, meters and their history")
 VEHICLE_POINT = ("at", "kwhDeliveredDc", "soc", "batteryTemp", "readings")
@@ -31,6 +34,7 @@ def register(app: OpenAPI, services: Services) -> None:
     _register_vehicles(app, services)
     _register_meters(app, services)
     _register_descriptions(app, services)
+    _register_sites(app, services)
 
 
 def _register_vehicles(app: OpenAPI, services: Services) -> None:
@@ -39,8 +43,9 @@ def _register_vehicles(app: OpenAPI, services: Services) -> None:
         now = services.now()
         with services.connection() as conn:
             found = devices.vehicles(conn, now, query.after, query.limit)
-            judged = performance.summaries(conn, now - WINDOW, now, [v.vehicle_id for v in found], services.policies)
-        body: list[dict[str, Any]] = [_vehicle(v, judged.get(v.vehicle_id)) for v in found]
+            ids = [v.vehicle_id for v in found]
+            judged, own = performance.summaries(conn, now - WINDOW, now, ids, services.policies), devices.own_thresholds(conn, ids)
+        body: list[dict[str, Any]] = [_vehicle(v, judged.get(v.vehicle_id), own.get(v.vehicle_id)) for v in found]
         return as_json({"vehicles": body, "next": found[-1].vehicle_id if len(found) == query.limit else None})
 
     @app.get("/v1/vehicles/<vehicleId>", tags=[_TAG], summary="One vehicle as it is now")
@@ -49,9 +54,10 @@ def _register_vehicles(app: OpenAPI, services: Services) -> None:
         with services.connection() as conn:
             found = devices.vehicle(conn, path.vehicleId, now)
             judged = performance.summaries(conn, now - WINDOW, now, [path.vehicleId], services.policies)
+            own = devices.own_thresholds(conn, [path.vehicleId])
         if found is None:
             raise Problem(404, "vehicle_not_found", "Not Found", "Vehicle not found")
-        return as_json(_vehicle(found, judged.get(path.vehicleId)))
+        return as_json(_vehicle(found, judged.get(path.vehicleId), own.get(path.vehicleId)))
 
     @app.get("/v1/vehicles/<vehicleId>/history", tags=[_TAG], summary="What a vehicle reported")
     def get_vehicle_history(path: VehiclePath, query: HistoryQuery) -> Response:
@@ -79,19 +85,24 @@ def _register_meters(app: OpenAPI, services: Services) -> None:
 
 
 def _register_descriptions(app: OpenAPI, services: Services) -> None:
-    @app.put("/v1/sites/<siteId>", tags=[_TAG], summary="Describe a site")
+    @app.put("/v1/sites/<siteId>", tags=[_TAG], summary="Describe a site: what is not given is empty")
     def put_site(path: SitePath, body: SiteBody) -> Response:
         _paired(body.latitude, body.longitude)
+        _ordered(body)
         if body.timeZone not in available_timezones():
             raise Problem(422, "invalid_parameter", "Unprocessable Content", "timeZone is an IANA name like Europe/Berlin")
+        wanted = Site(path.siteId, body.name, body.latitude, body.longitude, body.timeZone, body.tariffPerKwh, body.co2KgPerKwh)
+        wanted = replace(wanted, thresholds=body.thresholds, plain_low=body.plainLow, plain_critical=body.plainCritical)
         with services.connection() as conn:
-            new = devices.describe_site(conn, path.siteId, body.name, body.latitude, body.longitude, body.timeZone)
-        return as_json({"siteId": path.siteId, **body.model_dump()}, 201 if new else 200)
+            new = path.siteId not in sites.put(conn, [wanted])
+        return as_json(_site(sites.kept(wanted)), 201 if new else 200)
 
-    @app.put("/v1/vehicles/<vehicleId>", tags=[_TAG], summary="Describe a vehicle")
+    @app.put("/v1/vehicles/<vehicleId>", tags=[_TAG], summary="Describe a vehicle: what is not given is empty")
     def put_vehicle(path: VehiclePath, body: VehicleBody) -> Response:
+        _ordered(body)
+        own = OwnThresholds(body.thresholds, body.plainLow, body.plainCritical)
         with _known_site(), services.connection() as conn:
-            new = devices.describe_vehicle(conn, path.vehicleId, body.name, body.model, body.siteId)
+            new = devices.describe_vehicle(conn, path.vehicleId, body.name, body.model, body.siteId, own)
         return as_json({"vehicleId": path.vehicleId, **body.model_dump()}, 201 if new else 200)
 
     @app.put("/v1/meters/<meterId>", tags=[_TAG], summary="Describe a meter")
@@ -100,6 +111,22 @@ def _register_descriptions(app: OpenAPI, services: Services) -> None:
         with _known_site(), services.connection() as conn:
             new = devices.describe_meter(conn, path.meterId, body.name, body.ratedKw, body.siteId, body.latitude, body.longitude)
         return as_json({"meterId": path.meterId, **body.model_dump()}, 201 if new else 200)
+
+
+def _register_sites(app: OpenAPI, services: Services) -> None:
+    @app.get("/v1/sites", tags=[_TAG], summary="Sites with their tariffs and thresholds")
+    def get_sites(query: PageQuery) -> Response:
+        with services.connection() as conn:
+            found = sites.sites(conn, query.after, query.limit)
+        return as_json({"sites": [_site(one) for one in found], "next": found[-1].site_id if len(found) == query.limit else None})
+
+    @app.get("/v1/sites/<siteId>", tags=[_TAG], summary="One site")
+    def get_site(path: SitePath) -> Response:
+        with services.connection() as conn:
+            found = sites.known(conn, [path.siteId]).get(path.siteId)
+        if found is None:
+            raise Problem(404, "site_not_found", "Not Found", "Site not found")
+        return as_json(_site(found))
 
 
 @contextmanager
@@ -118,11 +145,32 @@ def _paired(latitude: float | None, longitude: float | None) -> None:
         raise Problem(422, "invalid_parameter", "Unprocessable Content", "latitude and longitude come together: give both or neither")
 
 
+def _ordered(body: ThresholdsBody) -> None:
+    if body.plainLow is not None and body.plainCritical is not None and body.plainCritical >= body.plainLow:
+        raise Problem(422, "invalid_parameter", "Unprocessable Content", "plainCritical is less than plainLow")
+
+
 def _z(at: datetime | None) -> str | None:
     return None if at is None else at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def _vehicle(v: VehicleNow, judged: Summary | None) -> dict[str, Any]:
+def _site(site: Site) -> dict[str, Any]:
+    return {
+        "siteId": site.site_id,
+        "name": site.name,
+        "latitude": site.latitude,
+        "longitude": site.longitude,
+        "timeZone": site.time_zone,
+        "tariffPerKwh": site.tariff_per_kwh,
+        "co2KgPerKwh": site.co2_kg_per_kwh,
+        "thresholds": site.thresholds,
+        "plainLow": site.plain_low,
+        "plainCritical": site.plain_critical,
+    }
+
+
+def _vehicle(v: VehicleNow, judged: Summary | None, own: OwnThresholds | None) -> dict[str, Any]:
+    own = own or OwnThresholds()
     return {
         "vehicleId": v.vehicle_id,
         "name": v.name,
@@ -139,6 +187,9 @@ def _vehicle(v: VehicleNow, judged: Summary | None) -> dict[str, Any]:
         "longitude": v.longitude,
         "positionAt": _z(v.position_at),
         "meterId": v.meter_id,
+        "thresholds": own.thresholds,
+        "plainLow": own.plain_low,
+        "plainCritical": own.plain_critical,
         "efficiencyRatio": judged.ratio if judged else None,
         "verdict": judged.verdict.value if judged else None,
         "severity": judged.severity if judged else None,

@@ -1,22 +1,34 @@
 """Which meter feeds which vehicle."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import Response
+from flask import Response, request
 from flask_openapi3 import OpenAPI, Tag
 
 from api.errors import Problem, as_json
-from api.params import MappingBody, VehiclePath, sane
+from api.params import ChangesQuery, MappingBody, MeterPath, VehiclePath, WithdrawQuery, sane
 from api.services import Services
-from db.assignments import Assignment, assign, timelines
+from api.words import change_words, z, z_or_none
+from charging.assigning import Planned
+from charging.timeline import ALWAYS, FOREVER, Occupied, occupied
+from db.assignment_changes import AssignmentChange, Author, Via, recorded
+from db.assignments import Assignment, assign, on_meter, timelines, withdraw
+from db.engine import Conn
+from db.queries import devices
 
 _TAG = Tag(name="Mappings", description="Which meter feeds which vehicle, from when on")
 
 
 def register(app: OpenAPI, services: Services) -> None:
-    """/v1/mappings…"""
+    """/v1/mappings…, /v1/mapping-changes, /v1/meters/{meterId}/mappings"""
+    _register_timelines(app, services)
+    _register_changing(app, services)
 
+
+def _register_timelines(app: OpenAPI, services: Services) -> None:
     @app.get("/v1/mappings", tags=[_TAG], summary="Every vehicle's timeline")
     def get_mappings() -> Response:
         with services.connection() as conn:
@@ -30,31 +42,84 @@ def register(app: OpenAPI, services: Services) -> None:
     @app.get("/v1/mappings/<vehicleId>", tags=[_TAG], summary="One vehicle's timeline")
     def get_mapping(path: VehiclePath) -> Response:
         with services.connection() as conn:
-            found = timelines(conn, path.vehicleId)
-        if not found:
-            raise Problem(404, "mapping_not_found", "Not Found", "Mapping not found")
+            found = _known(conn, path.vehicleId)
         return as_json(_timeline(path.vehicleId, found, services.now()))
 
-    @app.put("/v1/mappings/<vehicleId>", tags=[_TAG], summary="Assign a meter, or none")
-    def put_mapping(path: VehiclePath, body: MappingBody) -> Response:
-        if body.start is not None and not sane(body.start):
-            raise Problem(422, "invalid_parameter", "Unprocessable Content", "from lies outside the years 2000 to 2199")
-        return _assign(services, path.vehicleId, body.meterId, body.start)
-
-    @app.delete("/v1/mappings/<vehicleId>", tags=[_TAG], summary="End the mapping now")
-    def delete_mapping(path: VehiclePath) -> Response:
+    @app.get("/v1/meters/<meterId>/mappings", tags=[_TAG], summary="One meter's timeline: which vehicles it fed")
+    def get_meter_mappings(path: MeterPath) -> Response:
         with services.connection() as conn:
-            if not timelines(conn, path.vehicleId):
-                raise Problem(404, "mapping_not_found", "Not Found", "Mapping not found")
-        return _assign(services, path.vehicleId, None, None)
+            found = on_meter(conn, path.meterId)
+            if not found and devices.meter(conn, path.meterId) is None:
+                raise Problem(404, "meter_not_found", "Not Found", "Meter not found")
+        return as_json(_meter_timeline(path.meterId, found, services.now()))
+
+    @app.get("/v1/mapping-changes", tags=[_TAG], summary="Who changed which assignment, when, from when to when; newest first")
+    def get_mapping_changes(query: ChangesQuery) -> Response:
+        with services.connection() as conn:
+            found = recorded(conn, query.vehicleId, query.meterId, query.limit, query.after)
+        return as_json({"changes": [_recorded(one) for one in found], "next": found[-1].change_id if len(found) == query.limit else None})
 
 
-def _assign(services: Services, vehicle_id: str, meter_id: str | None, start: datetime | None) -> Response:
-    now = services.now()
-    with services.connection() as conn:
-        first = assign(conn, vehicle_id, meter_id, start, now)
-        found = timelines(conn, vehicle_id)
-    return as_json(_timeline(vehicle_id, found, now), 201 if first else 200)
+def _register_changing(app: OpenAPI, services: Services) -> None:
+    @app.put("/v1/mappings/<vehicleId>", tags=[_TAG], summary="Assign a meter, or none, from now on or for a stretch of time")
+    def put_mapping(path: VehiclePath, body: MappingBody) -> Response:
+        _within_reason(body.start, body.end)
+        now = services.now()
+        with _no_empty_stretch(), services.connection() as conn:
+            made = assign(conn, path.vehicleId, body.meterId, body.start, now, author(body.by, body.note), body.end)
+            found = timelines(conn, path.vehicleId)
+        return _changed(made, found, now, 201 if made.first else 200)
+
+    @app.delete("/v1/mappings/<vehicleId>", tags=[_TAG], summary="End the mapping now, or take out one assignment")
+    def delete_mapping(path: VehiclePath, query: WithdrawQuery) -> Response:
+        _within_reason(query.start, None)
+        now, who = services.now(), author(query.by, query.note)
+        with services.connection() as conn:
+            _known(conn, path.vehicleId)
+            if query.start is None:
+                made = assign(conn, path.vehicleId, None, None, now, who)
+            else:
+                made = _take_out(conn, path.vehicleId, query.start, now, who)
+            found = timelines(conn, path.vehicleId)
+        return _changed(made, found, now, 200)
+
+
+def author(by: str | None, note: str | None, via: Via = "api") -> Author:
+    """Who asks: as they say, or where from."""
+    return Author(by or request.remote_addr or "unknown", via, note)
+
+
+def _within_reason(start: datetime | None, end: datetime | None) -> None:
+    for name, at in (("from", start), ("to", end)):
+        if at is not None and not sane(at):
+            raise Problem(422, "invalid_parameter", "Unprocessable Content", f"{name} lies outside the years 2000 to 2199")
+
+
+@contextmanager
+def _no_empty_stretch() -> Iterator[None]:
+    try:
+        yield
+    except ValueError:
+        detail = "from lies before to; where from is absent, a later mapping begins now"
+        raise Problem(422, "invalid_parameter", "Unprocessable Content", detail) from None
+
+
+def _known(conn: Conn, vehicle_id: str) -> list[Assignment]:
+    found = timelines(conn, vehicle_id)
+    if not found:
+        raise Problem(404, "mapping_not_found", "Not Found", "Mapping not found")
+    return found
+
+
+def _take_out(conn: Conn, vehicle_id: str, start: datetime, now: datetime, who: Author) -> Planned:
+    try:
+        return withdraw(conn, vehicle_id, start.astimezone(UTC), now, who)
+    except KeyError:
+        raise Problem(404, "mapping_not_found", "Not Found", "No mapping of this vehicle begins exactly then") from None
+
+
+def _changed(made: Planned, found: list[Assignment], now: datetime, status: int) -> Response:
+    return as_json({**_timeline(made.vehicle_id, found, now), "changes": change_words(made, now)}, status)
 
 
 def _timeline(vehicle_id: str, known: list[Assignment], now: datetime) -> dict[str, Any]:
@@ -62,9 +127,40 @@ def _timeline(vehicle_id: str, known: list[Assignment], now: datetime) -> dict[s
     return {
         "vehicleId": vehicle_id,
         "meterId": present.meter_id if present else None,
-        "timeline": [{"meterId": a.meter_id, "from": _z(a.valid_from), "to": _z(a.valid_to)} for a in known],
+        "timeline": [{"meterId": a.meter_id, "from": z_or_none(a.valid_from), "to": z_or_none(a.valid_to)} for a in known],
     }
 
 
-def _z(at: datetime | None) -> str | None:
-    return None if at is None else at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+def _meter_timeline(meter_id: str, known: list[Assignment], now: datetime) -> dict[str, Any]:
+    stretches = list(occupied((a.vehicle_id, a.valid_from or ALWAYS, a.valid_to or FOREVER) for a in known))
+    present = next((one for one in stretches if one.start <= now < one.end), None)
+    return {
+        "meterId": meter_id,
+        "vehicleIds": list(present.vehicle_ids) if present else [],
+        "timeline": [_occupied(one) for one in stretches],
+    }
+
+
+def _occupied(one: Occupied) -> dict[str, Any]:
+    return {
+        "vehicleIds": list(one.vehicle_ids),
+        "from": None if one.start == ALWAYS else z(one.start),
+        "to": None if one.end == FOREVER else z(one.end),
+        "shared": len(one.vehicle_ids) > 1,
+    }
+
+
+def _recorded(one: AssignmentChange) -> dict[str, Any]:
+    return {
+        "changeId": one.change_id,
+        "changedAt": z(one.changed_at),
+        "by": one.changed_by,
+        "via": one.via,
+        "vehicleId": one.vehicle_id,
+        "from": z_or_none(one.valid_from),
+        "to": z_or_none(one.valid_to),
+        "meterBefore": one.meter_before,
+        "meterAfter": one.meter_after,
+        "correctsPast": one.corrects_past,
+        "note": one.note,
+    }

@@ -2,13 +2,21 @@
 
 from datetime import datetime
 from functools import cache
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field
 
 from api.schemas import ID_PATTERN
+from db.assignment_changes import MOST_NOTE, MOST_WHO
 
 _ID = ID_PATTERN.replace(r"\Z", "$")
+_TEXT = r"^[^\x00-\x1f\x7f]*$"  # a line of text: PostgreSQL keeps no NUL, and nobody needs the others
+By = Annotated[str, Field(min_length=1, max_length=MOST_WHO, pattern=_TEXT, description="Who; the remote address if absent")]
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=_TEXT)]
+Ratio = Annotated[float, Field(gt=0, lt=1, strict=True, allow_inf_nan=False)]
+# Of a kWh: no currency needs more, and no grid or generator comes near it. As in the database.
+MOST_TARIFF, MOST_CO2_KG = 1_000_000, 10
+Note = Annotated[str, Field(max_length=MOST_NOTE, pattern=_TEXT, description="Why")]
 
 
 class VehiclePath(BaseModel):
@@ -71,12 +79,31 @@ class HistoryQuery(Query):
     format: Literal["json", "csv"] = "json"
 
 
-class SessionsQuery(Query):
-    """Sessions that ended in (from, to]; the last 30 days where absent."""
+class RangeQuery(Query):
+    """(from, to]; the last 30 days where absent."""
 
     start: AwareDatetime | None = Field(None, alias="from", description="Exclusive; 30 days before `to` if absent")
     end: AwareDatetime | None = Field(None, alias="to", description="Inclusive; now if absent")
+
+
+class SessionsQuery(RangeQuery):
+    """Sessions that ended in it."""
+
     format: Literal["json", "csv"] = "json"
+
+
+class SitesEnergyQuery(RangeQuery):
+    """And a format."""
+
+    format: Literal["json", "csv"] = "json"
+
+
+class MatrixQuery(RangeQuery):
+    """Whose vehicles and chargers: one of the three."""
+
+    vehicleId: str | None = Field(None, pattern=_ID)
+    meterId: str | None = Field(None, pattern=_ID)
+    siteId: str | None = Field(None, pattern=_ID)
 
 
 class AlertsQuery(Query):
@@ -86,12 +113,52 @@ class AlertsQuery(Query):
 
 
 class MappingBody(BaseModel):
-    """From `from` on this meter, or none, feeds the vehicle."""
+    """In [from, to) this meter, or none, feeds the vehicle; from `to` on what did before goes on."""
 
     meterId: str | None = Field(pattern=_ID)
     start: AwareDatetime | None = Field(
-        None, alias="from", description="A vehicle's first mapping holds from always, a later one from now, where absent"
+        None,
+        alias="from",
+        description="Where absent, a vehicle's first mapping holds from always, a later one from now. Before now it corrects the past, and that is recorded",
     )
+    end: AwareDatetime | None = Field(None, alias="to", description="Where absent, until the vehicle's next assignment")
+    by: By | None = None
+    note: Note | None = None
+
+
+class WithdrawQuery(Query):
+    """Which assignment is taken out, by whom and why."""
+
+    start: AwareDatetime | None = Field(
+        None,
+        alias="from",
+        description="Take out the assignment that begins exactly then, the one before goes on; absent: end the mapping now",
+    )
+    by: By | None = None
+    note: Note | None = None
+
+
+class ChangesQuery(Query):
+    """Which part of the record."""
+
+    vehicleId: str | None = Field(None, pattern=_ID)
+    meterId: str | None = Field(None, pattern=_ID, description="Where this meter came or went")
+    after: int | None = Field(None, ge=1, le=2**62, description="The last changeId of the page before")
+    limit: int = Field(1000, ge=1, le=10_000)
+
+
+class BulkQuery(Query):
+    """How a file is taken."""
+
+    dryRun: bool = Field(False, description="Only say what the file would change")
+
+
+class BulkMappingsQuery(BulkQuery):
+    """And by whom, why, and what of ids that nobody has heard of."""
+
+    unknown: Literal["refuse", "accept"] = Field("refuse", description="Ids that were never reported, described or assigned")
+    by: By | None = None
+    note: Note | None = None
 
 
 class PositionBody(BaseModel):
@@ -101,25 +168,39 @@ class PositionBody(BaseModel):
     longitude: float | None = Field(None, ge=-180, le=180)
 
 
-class SiteBody(PositionBody):
+class ThresholdsBody(BaseModel):
+    """By what vehicles are judged; absent or null: as the site says, else as the settings say."""
+
+    thresholds: Literal["band", "plain"] | None = Field(None, description="The expected band, or the plain ratios alone")
+    plainLow: Ratio | None = Field(None, description="A ratio below it is low")
+    plainCritical: Ratio | None = Field(None, description="A ratio below it is critical; less than plainLow")
+
+
+class SiteBody(PositionBody, ThresholdsBody):
     """A place with vehicles and chargers."""
 
-    name: str = Field(min_length=1, max_length=200)
+    name: Name
     timeZone: str = Field("UTC", max_length=64, description="IANA name")
+    tariffPerKwh: float | None = Field(
+        None, ge=0, le=MOST_TARIFF, strict=True, allow_inf_nan=False, description="Money for a kWh from the grid, in your currency"
+    )
+    co2KgPerKwh: float | None = Field(
+        None, ge=0, le=MOST_CO2_KG, strict=True, allow_inf_nan=False, description="kg of CO₂ for a kWh from the grid"
+    )
 
 
-class VehicleBody(BaseModel):
+class VehicleBody(ThresholdsBody):
     """What people know about a vehicle."""
 
-    name: str | None = Field(None, min_length=1, max_length=200)
-    model: str | None = Field(None, min_length=1, max_length=200)
+    name: Name | None = None
+    model: Name | None = None
     siteId: str | None = Field(None, pattern=_ID)
 
 
 class MeterBody(PositionBody):
     """What people know about a meter."""
 
-    name: str | None = Field(None, min_length=1, max_length=200)
+    name: Name | None = None
     ratedKw: float | None = Field(None, ge=0.001, le=10_000)
     siteId: str | None = Field(None, pattern=_ID)
 

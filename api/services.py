@@ -10,6 +10,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from api.errors import unavailable
 from api.intake import Intake
+from charging.losses import Price
 from db.engine import Conn
 from db.queries.fleet_window import FleetDay, FleetWindow
 from db.queries.policies import Policies
@@ -20,6 +21,7 @@ class Services:
     """`pool` is for reading; readings go through the intake, and the rare change of a description or a mapping here.
 
     `window` is the fleet's last 24 hours, shared with the live picture; `day_age_s` is how old its result may be for an answer.
+    `price` holds where a site has none of its own.
     """
 
     pool: "ConnectionPool[Conn]"
@@ -28,6 +30,8 @@ class Services:
     now: Callable[[], datetime]
     window: FleetWindow
     day_age_s: float = 0.0
+    price: Price = Price(0.30, 0.35)
+    currency: str = "EUR"
 
     def day(self) -> FleetDay:
         """Every vehicle's last 24 hours. Raises Problem 503 where the database cannot be used."""

@@ -3,8 +3,13 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from charging.assigning import Planned
 from charging.band import Band
+from charging.losses import Losses, Price
+from charging.matrix import Cell
 from charging.sessions import Session
+from charging.timeline import ALWAYS, FOREVER
+from charging.units import to_kwh
 from charging.verdict import Summary
 
 WINDOW = timedelta(hours=24)  # 24 × 3600 s, whatever the clocks on the wall did
@@ -72,6 +77,54 @@ def as_session(session: Session) -> dict[str, Any]:
     }
 
 
+def as_losses(s: Summary, parts: Losses | None, price: Price, currency: str, start: datetime, end: datetime) -> dict[str, Any]:
+    """The wire's form of a window's loss: in kWh, money and kg CO₂; the parts are null where the verdict leaves them unknown."""
+    known = None if parts is None else {name: getattr(parts, name) for name in LOSS_PARTS}
+    return {
+        "from": z(start),
+        "to": z(end),
+        "acKwh": s.ac_kwh,
+        "dcKwh": s.dc_kwh,
+        "lossKwh": None if parts is None else to_kwh(parts.total),
+        "parts": known and {name: _priced(value, price) for name, value in known.items()},
+        "avoidable": None if parts is None else _priced(parts.avoidable, price),
+        "tariffPerKwh": price.tariff_per_kwh,
+        "co2KgPerKwh": price.co2_kg_per_kwh,
+        "currency": currency,
+        "expected": {"low": _rounded(s.expected_low, 4), "high": _rounded(s.expected_high, 4)},
+        **_basis(s.band),
+        "verdict": s.verdict.value,
+        "reason": s.reason,
+    }
+
+
+LOSS_PARTS = ("overhead", "conversion", "conditioning", "standby", "unexplained")
+
+
+def _priced(milliwh: int, price: Price) -> dict[str, float]:
+    return {"kwh": to_kwh(milliwh), "cost": round(price.cost(milliwh), 6), "co2Kg": round(price.co2_kg(milliwh), 6)}
+
+
+def as_cell(cell: Cell) -> dict[str, Any]:
+    """The wire's form of a vehicle at a charger."""
+    s = cell.summary
+    return {
+        "vehicleId": cell.vehicle_id,
+        "meterId": cell.meter_id,
+        "acKwh": s.ac_kwh,
+        "dcKwh": s.dc_kwh,
+        "efficiencyRatio": _rounded(s.ratio, 7),
+        "uncertainty": _rounded(s.uncertainty, 4),
+        "expected": {"low": _rounded(s.expected_low, 4), "high": _rounded(s.expected_high, 4)},
+        **_basis(s.band),
+        "coverage": {"vehicle": _plain(_rounded(s.coverage_vehicle, 4)), "meter": _plain(_rounded(s.coverage_meter, 4))},
+        "chargingHours": None if s.evidence.charging_s is None else round(s.evidence.charging_s / 3600, 3),
+        "verdict": s.verdict.value,
+        "severity": s.severity,
+        "reason": s.reason,
+    }
+
+
 SESSION_COLUMNS = (
     "vehicle_ids,meter_id,start_utc,end_utc,duration_s,running,ac_kwh,dc_kwh,efficiency,loss_kwh,mean_kw,peak_kw,soc_from_pct,soc_to_pct,"
     "avg_battery_temp_c,uncertainty,expected_low,expected_high,expected_from,coverage_vehicle,coverage_meter,verdict,severity,reason"
@@ -121,3 +174,22 @@ def _rounded(value: float | None, digits: int) -> float | None:
 def z(at: datetime) -> str:
     """An instant in UTC as RFC 3339 writes it."""
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def z_or_none(at: datetime | None) -> str | None:
+    """The same of an instant that may be open."""
+    return None if at is None else z(at)
+
+
+def change_words(made: Planned, now: datetime) -> list[dict[str, Any]]:
+    """What a plan changes, as the wire words it."""
+    return [
+        {
+            "from": None if change.start == ALWAYS else z(change.start),
+            "to": None if change.end == FOREVER else z(change.end),
+            "meterBefore": change.before,
+            "meterAfter": change.after,
+            "correctsPast": made.corrects_past(change, now),
+        }
+        for change in made.changes
+    ]

@@ -81,16 +81,17 @@ def default_band(ac_kwh: float, charging_hours: float, is_dc: bool | None = None
 def learned_band(ac_kwh: float, charging_hours: float, learned: Learned) -> Band:
     """The band that was learned, at this energy and duration. `ac_kwh` must be positive.
 
-    Away from the powers it was learned at it widens by three standard errors of the fit. Never below the default's lower edge: else a loss
-    that grows slowly would become normal, each night a little more.
+    Away from the powers it was learned at it widens by three standard errors of the fit, downwards not beyond the default's edge. It never
+    reaches more than three points below that: else a loss that grows slowly would become normal, each night a little more.
     """
     expected = learned.line.efficiency(ac_kwh, charging_hours)
+    margin = max(LEARNED_AT_LEAST, LEARNED_SIGMAS * learned.error)
     hours_per_kwh = charging_hours / ac_kwh
     variance = learned.variance_share + 2 * hours_per_kwh * learned.covariance + hours_per_kwh**2 * learned.variance_overhead
-    wide = max(LEARNED_AT_LEAST, LEARNED_SIGMAS * learned.error, LEARNED_SIGMAS * sqrt(max(0.0, variance)))
-    low = max(expected - wide, default_band(ac_kwh, charging_hours, learned.is_dc).low)
-    high = min(1.0, max(low, expected + wide))
-    return Band(low, high, learned.line, learned.source, learned.observations, learned.error)
+    wide = max(margin, LEARNED_SIGMAS * sqrt(max(0.0, variance)))
+    usual = default_band(ac_kwh, charging_hours, learned.is_dc).low
+    low = max(0.0, usual - LEARNED_AT_LEAST, expected - wide, min(expected - margin, usual))
+    return Band(low, min(1.0, max(low, expected + wide)), learned.line, learned.source, learned.observations, learned.error)
 
 
 def band(ac_kwh: float, charging_hours: float, learned: Learned | None = None) -> Band:

@@ -1,16 +1,20 @@
 """What is known about one vehicle's charging over one window, before anybody judges it."""
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 # A reading charged when it carries more than this: what 10 W of standby draws in a quarter of an hour, and less than one minute at the end of a taper.
 CHARGING_FLOOR_MILLIWH = 2_500
 # A stream moved when it carries more than this and more than STANDBY_W explains.
 MOVED_FLOOR_MILLIWH = 50_000
 STANDBY_W = 10
-# A quarter in the first hour of a charge whose battery was colder than this within the hour, and in which less than this share of the
-# energy arrived, is conditioning: a heater of 1 to 3 kW takes a tenth to a third of an 11 kW charger's power, so 70 % would miss most of them.
+# A quarter in the first hour of a charge whose battery was colder than this within the hour, and in which less arrived than is expected of a
+# charger in the middle of the default band, is conditioning: a heater of 1 to 3 kW takes a tenth to a third of an 11 kW charger's power,
+# so a limit of 70 % would miss most of them, and one of 85 % the quarters in which it ran for some minutes.
 COLD_CENTI_C = 1_200
-CONDITIONING_BELOW_PCT = 85
+# Energy that flowed for this much longer on one side of a quarter than on the other is not a matter of when each of them reads, nor of the
+# coarsest counters' steps.
+APART_S = 180
 # From this charge on, what the grid gives keeps a full battery company: standby.
 FULL_CENTI_PCT = 9_900
 # The smallest increment a counter is taken to have until it has shown one: 1 Wh.
@@ -51,6 +55,23 @@ class Stream:
         return self.energy_milliwh > MOVED_FLOOR_MILLIWH and self.energy_milliwh > standby_milliwh
 
 
+class Apart(NamedTuple):
+    """Parts of a window's energy, in thousandths of a watt-hour.
+
+    `idle_*` flowed in quarters in which nothing charged; `full_*` (and `full_s` of charging) are the standby stretches of a full battery,
+    the other stretches that were left out are conditioning. `filled_*` are the plain stretches with what is missing filled in: each
+    quarter's energy in proportion to the readings due in it, quarters in which a side shows nothing left out on both.
+    """
+
+    idle_dc: int = 0
+    idle_ac: int = 0
+    full_dc: int = 0
+    full_ac: int = 0
+    full_s: int = 0
+    filled_dc: int = 0
+    filled_ac: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """Both sides over one window, and what qualifies them.
@@ -58,8 +79,7 @@ class Evidence:
     `charging_s` is the time in which the meter's energy flowed, None where no stretch is known (single readings).
     `plain_*` is what remains after leaving out conditioning and standby stretches. `stuck_s` and `stuck_ac_milliwh` are the
     longest run of whole quarters in which the vehicle reported exactly 0 while the meter moved, conditioning and standby apart.
-    `idle_*` flowed in quarters in which nothing charged; `full_*` are the standby stretches of a full battery, the other stretches that
-    were left out are conditioning. `group` names the vehicles that share the meter; empty where the meter feeds this vehicle alone.
+    `group` names the vehicles that share the meter; empty where the meter feeds this vehicle alone.
     """
 
     dc: Stream = Stream()
@@ -75,11 +95,7 @@ class Evidence:
     temp_centi_c_sum: int = 0
     temp_count: int = 0
     group: tuple[str, ...] = ()
-    idle_dc_milliwh: int = 0
-    idle_ac_milliwh: int = 0
-    full_dc_milliwh: int = 0
-    full_ac_milliwh: int = 0
-    full_s: int = 0
+    apart: Apart = Apart()
 
     @property
     def avg_battery_temp_c(self) -> float | None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from charging.band import LossLine
+from charging.band import LossLine, default_band
 from charging.units import MILLIWH_PER_KWH, to_kwh
 from charging.verdict import Summary, Verdict
 
@@ -51,20 +51,22 @@ class Price:
 def losses(summary: Summary) -> Losses | None:
     """The loss of a judged window taken apart; None where it is not known, or no hours of charging are."""
     e = summary.evidence
-    if summary.verdict not in KNOWN or summary.band is None or e.charging_s is None or e.plain_charging_s is None:
+    if summary.verdict not in KNOWN or not e.charging_s or e.plain_charging_s is None or e.ac.energy_milliwh <= 0:
         return None
-    line, plain_h = summary.band.line, e.plain_charging_s / 3600
+    # Nothing plain to hold against a band, or plain thresholds are chosen: the default says what electronics and conversion take.
+    expected = summary.band or default_band(to_kwh(e.ac.energy_milliwh), e.charging_s / 3600)
+    line, plain_h = expected.line, e.plain_charging_s / 3600
     total = e.ac.energy_milliwh - e.dc.energy_milliwh
-    standby = (e.full_ac_milliwh - e.full_dc_milliwh) + (e.idle_ac_milliwh - e.idle_dc_milliwh)
-    cold_ac = e.ac.energy_milliwh - e.plain_ac_milliwh - e.full_ac_milliwh
-    cold_dc = e.dc.energy_milliwh - e.plain_dc_milliwh - e.full_dc_milliwh
-    cold_h = (e.charging_s - e.plain_charging_s - e.full_s) / 3600
-    plain_ac = e.plain_ac_milliwh - e.idle_ac_milliwh
+    standby = (e.apart.full_ac - e.apart.full_dc) + (e.apart.idle_ac - e.apart.idle_dc)
+    cold_ac = e.ac.energy_milliwh - e.plain_ac_milliwh - e.apart.full_ac
+    cold_dc = e.dc.energy_milliwh - e.plain_dc_milliwh - e.apart.full_dc
+    cold_h = (e.charging_s - e.plain_charging_s - e.apart.full_s) / 3600
+    plain_ac = e.plain_ac_milliwh - e.apart.idle_ac
     overhead = round(line.overhead_kw * (plain_h + cold_h) * MILLIWH_PER_KWH)
     conversion = round(line.share * (plain_ac + cold_ac))
     conditioning = max(0, cold_ac - cold_dc - _expected(line, cold_ac, cold_h)) if cold_ac else 0
     unexplained = total - standby - overhead - conversion - conditioning
-    avoidable = max(0, round(e.ac.energy_milliwh * summary.band.high) - e.dc.energy_milliwh)
+    avoidable = max(0, round(e.ac.energy_milliwh * expected.high) - e.dc.energy_milliwh)
     return Losses(total, overhead, conversion, conditioning, standby, unexplained, avoidable)
 
 

@@ -81,12 +81,13 @@ class Summary:
         return self.band.high if self.band else None
 
 
-def uncertainty(dc: Stream, ac: Stream) -> float | None:
-    """(AC step + DC step) ÷ AC, plus 1 % for the meters; None without AC."""
-    if ac.energy_milliwh <= 0:
+def uncertainty(dc: Stream, ac: Stream, of_milliwh: int | None = None) -> float | None:
+    """(AC step + DC step) ÷ AC, plus 1 % for the meters; None without AC. `of_milliwh`: a part of the AC whose ratio it is."""
+    energy_milliwh = ac.energy_milliwh if of_milliwh is None else of_milliwh
+    if energy_milliwh <= 0:
         return None
     # Rounded, so that exactly 6 % is not 6.000000000000001 %.
-    return round((ac.step_milliwh + dc.step_milliwh) / ac.energy_milliwh + METER_UNCERTAINTY, 12)
+    return round((ac.step_milliwh + dc.step_milliwh) / energy_milliwh + METER_UNCERTAINTY, 12)
 
 
 def summarise(
@@ -135,6 +136,7 @@ class _Case:
     """The evidence with everything the rules ask of it worked out once.
 
     `plain_ratio` is the one held against the band: conditioning and standby are left out, so that a cold day is no bad charger.
+    `filled_ratio` is the same with what is missing filled in, None where both sides were never there: a gap is no bad charger either.
     """
 
     evidence: Evidence
@@ -143,15 +145,18 @@ class _Case:
     dc_moved: bool
     ac_moved: bool
     ratio: float | None
+    plain_ac_milliwh: int
     plain_ratio: float | None
+    filled_ratio: float | None
     uncertainty: float | None
     band: Band | None
 
     @staticmethod
     def of(evidence: Evidence, thresholds: Thresholds, shared: bool, learned: Learned | None) -> "_Case":
         expected = None
-        if thresholds.use == "band" and evidence.plain_ac_milliwh > 0 and evidence.plain_charging_s:
-            expected = band(to_kwh(evidence.plain_ac_milliwh), evidence.plain_charging_s / 3600, None if shared else learned)
+        plain_ac = evidence.plain_ac_milliwh - evidence.apart.idle_ac
+        if thresholds.use == "band" and plain_ac > 0 and evidence.plain_charging_s:
+            expected = band(to_kwh(plain_ac), evidence.plain_charging_s / 3600, None if shared else learned)
         # A meter that only fed standby gives no efficiency: 13 kWh charged elsewhere over 0.2 kWh here is not 6,400 %.
         dc_moved, ac_moved = evidence.dc.moved, evidence.ac.moved
         ratio = _ratio(evidence.dc.energy_milliwh, evidence.ac.energy_milliwh) if ac_moved else None
@@ -162,7 +167,9 @@ class _Case:
             dc_moved,
             ac_moved,
             ratio,
-            plain_ratio=_ratio(evidence.plain_dc_milliwh, evidence.plain_ac_milliwh) if evidence.set_aside_buckets else ratio,
+            plain_ac_milliwh=plain_ac,
+            plain_ratio=_ratio(evidence.plain_dc_milliwh - evidence.apart.idle_dc, plain_ac) if plain_ac > 0 else ratio,
+            filled_ratio=_ratio(evidence.apart.filled_dc, evidence.apart.filled_ac),
             uncertainty=uncertainty(evidence.dc, evidence.ac) if ratio is not None else None,
             band=expected if ratio is not None else None,
         )
@@ -242,9 +249,12 @@ def _ample(coverage: float | None) -> bool:
 
 
 def _lacks_energy(case: _Case) -> str | None:
-    if case.evidence.ac.energy_milliwh >= ENOUGH_AC_MILLIWH:
+    whole = case.evidence.ac.energy_milliwh
+    judged = whole if case.evidence.set_aside_buckets or case.plain_ac_milliwh <= 0 else case.plain_ac_milliwh
+    if judged >= ENOUGH_AC_MILLIWH:
         return None
-    return f"{_kwh(case.evidence.ac.energy_milliwh)} from the grid is too little to judge (1 kWh is needed)"
+    apart = f" while charging, {_kwh(whole - judged)} of standby apart," if judged < whole else ""
+    return f"{_kwh(judged)} from the grid{apart} is too little to judge (1 kWh is needed)"
 
 
 def _lacks_resolution(case: _Case) -> str | None:
@@ -271,7 +281,7 @@ def _suspect_measurement(case: _Case) -> _Found:
     ratio, slack, evidence = case.ratio, case.uncertainty, case.evidence
     if ratio is None or slack is None:
         return None
-    if ratio > IMPOSSIBLE_RATIO + slack:
+    if min(ratio, ratio if case.filled_ratio is None else case.filled_ratio) > IMPOSSIBLE_RATIO + slack:
         return (
             Verdict.SUSPECT_MEASUREMENT,
             None,
@@ -289,7 +299,7 @@ def _suspect_measurement(case: _Case) -> _Found:
 
 def _conditioning(case: _Case) -> _Found:
     evidence = case.evidence
-    if not evidence.set_aside_buckets or evidence.plain_ac_milliwh >= ENOUGH_AC_MILLIWH:
+    if not evidence.set_aside_buckets or case.plain_ac_milliwh >= ENOUGH_AC_MILLIWH:
         return None
     return (
         Verdict.CONDITIONING,
@@ -299,11 +309,24 @@ def _conditioning(case: _Case) -> _Found:
 
 
 def _low(case: _Case) -> _Found:
-    if case.plain_ratio is None or case.uncertainty is None:
+    if case.plain_ratio is None:
         return None
+    # What is missing is not held against the charger: low is what is low as reported and with the gaps filled in.
+    ratio = max(case.plain_ratio, case.plain_ratio if case.filled_ratio is None else case.filled_ratio)
     if case.band:
-        return _low_by_band(case.plain_ratio, case.uncertainty, case.band, _left_out(case))
-    return _low_by_threshold(case, case.plain_ratio)
+        return _low_by_band(ratio, _slack(case), case.band, _left_out(case))
+    return _low_by_threshold(case, ratio)
+
+
+def _slack(case: _Case) -> float:
+    """The uncertainty of what is judged: of a part, it is that part's own, and the two sides' readings do not end at the second where it begins."""
+    evidence = case.evidence
+    if case.plain_ac_milliwh == evidence.ac.energy_milliwh:
+        return case.uncertainty or 0.0
+    slack = uncertainty(evidence.dc, evidence.ac, case.plain_ac_milliwh) or 0.0
+    if not evidence.set_aside_buckets or not evidence.plain_charging_s:
+        return slack
+    return slack + max(evidence.dc.rhythm_s, evidence.ac.rhythm_s) / evidence.plain_charging_s
 
 
 def _left_out(case: _Case) -> str:

@@ -13,6 +13,7 @@ from api import app as api_app
 from api.committer import Committer
 from api.intake import Intake, Limits
 from api.services import Services as ApiServices
+from charging.losses import Price
 from charging.verdict import Thresholds
 from dashboard import housekeeping, shell
 from dashboard.pages import alerts, fleet, vehicle
@@ -50,7 +51,8 @@ def create_dash(settings: config.Settings | None = None) -> Dash:
     )
     intake = Intake(committer, _limits(settings), _now)
     window = FleetWindow(policies)
-    server = api_app.create(ApiServices(reading, intake, policies, _now, window, settings.tick_s))
+    price = Price(settings.tariff_per_kwh, settings.grid_co2_kg_per_kwh)
+    server = api_app.create(ApiServices(reading, intake, policies, _now, window, settings.tick_s, price, settings.currency))
     money = Money(settings.tariff_per_kwh, settings.currency, settings.grid_co2_kg_per_kwh)
     picture = FleetPicture(reading, settings.tick_s, settings.silent_after_s, money, window, _now)
     dash = _dash(server, Services(settings, reading, picture, policies, _now))

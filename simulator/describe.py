@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from simulator.faults import Faults
-from simulator.fleet import Fleet, Site
+from simulator.fleet import Fleet, Site, Vehicle
 from simulator.wire import Answer, Wire
 
 THREADS = 4
@@ -45,49 +45,75 @@ def describe(fleet: Fleet, faults: Faults, make: WireMaker) -> list[str]:
     wires = PerThread(make)
     with closing(wires), ThreadPoolExecutor(THREADS) as pool:
         refusals: list[str] = []
-        for stage in (_sites(fleet), _devices(fleet, faults)):
-            refusals += filter(None, pool.map(lambda put: _put(wires.wire(), *put), stage))
-        refusals += filter(None, pool.map(lambda put: _map_once(wires.wire(), *put), _mappings(fleet, faults)))
+        for stage in (sites(fleet), [*meters(fleet, faults), *vehicles(fleet, faults)]):
+            refusals += filter(None, pool.map(lambda put: _put(wires.wire(), put), stage))
+        refusals += filter(None, pool.map(lambda put: _map_once(wires.wire(), put), mappings(fleet, faults)))
     return refusals
 
 
-def _sites(fleet: Fleet) -> Iterator[tuple[str, dict[str, Any]]]:
-    sites: dict[str, Site] = {v.site.site_id: v.site for v in fleet.vehicles}
-    for site in sites.values():
+class Put(NamedTuple):
+    """What is said about a site, a device or a mapping: the body of a PUT to /v1/{collection}/{name}."""
+
+    collection: str
+    name: str
+    body: dict[str, Any]
+
+    @property
+    def path(self) -> str:
+        return f"/v1/{self.collection}/{quote(self.name)}"
+
+
+def sites(fleet: Fleet) -> Iterator[Put]:
+    """Every site with its place and time zone."""
+    found: dict[str, Site] = {v.site.site_id: v.site for v in fleet.vehicles}
+    for site in found.values():
         place = {"latitude": site.latitude, "longitude": site.longitude, "timeZone": site.time_zone}
-        yield f"/v1/sites/{site.site_id}", {"name": site.name, **place}
+        yield Put("sites", site.site_id, {"name": site.name, **place})
 
 
-def _devices(fleet: Fleet, faults: Faults) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Meters and vehicles. One whose place nobody knows has no site either: the site's position would give it away."""
+def meters(fleet: Fleet, faults: Faults) -> Iterator[Put]:
+    """Every meter. One whose place nobody knows has no site either: the site's position would give it away."""
+    placeless = set(faults.of("no_position_at_all"))
+    for i, vehicle in enumerate(fleet.vehicles):
+        place = {"siteId": vehicle.site.site_id, "latitude": vehicle.latitude, "longitude": vehicle.longitude}
+        body = {"name": f"{_city(vehicle)} bay {_number(vehicle)}", "ratedKw": vehicle.rated_kw}
+        yield Put("meters", vehicle.meter_id, body if i in placeless else body | place)
+
+
+def vehicles(fleet: Fleet, faults: Faults) -> Iterator[Put]:
+    """Every vehicle, without a site where nobody knows its place."""
     placeless = set(faults.of("no_position_at_all"))
     for i, vehicle in enumerate(fleet.vehicles):
         site = {} if i in placeless else {"siteId": vehicle.site.site_id}
-        place = {} if i in placeless else {"latitude": vehicle.latitude, "longitude": vehicle.longitude}
-        number = vehicle.vehicle_id.rsplit("-", 1)[-1]
-        city = vehicle.site.name.split()[0]
-        meter = {"name": f"{city} bay {number}", "ratedKw": vehicle.rated_kw, **site, **place}
-        yield f"/v1/meters/{vehicle.meter_id}", meter
-        yield f"/v1/vehicles/{vehicle.vehicle_id}", {"name": f"{city} {number}", "model": vehicle.model.name, **site}
+        yield Put("vehicles", vehicle.vehicle_id, {"name": f"{_city(vehicle)} {_number(vehicle)}", "model": vehicle.model.name, **site})
 
 
-def _mappings(fleet: Fleet, faults: Faults) -> Iterator[tuple[str, dict[str, Any]]]:
+def _city(vehicle: Vehicle) -> str:
+    return vehicle.site.name.split()[0]
+
+
+def _number(vehicle: Vehicle) -> str:
+    return vehicle.vehicle_id.rsplit("-", 1)[-1]
+
+
+def mappings(fleet: Fleet, faults: Faults) -> Iterator[Put]:
+    """Which meter each vehicle is said to charge at."""
     unmapped = set(faults.of("no_meter"))
     for i, vehicle in enumerate(fleet.vehicles):
         if i not in unmapped:
-            yield f"/v1/mappings/{quote(vehicle.vehicle_id)}", {"meterId": vehicle.meter_id}
+            yield Put("mappings", vehicle.vehicle_id, {"meterId": vehicle.meter_id})
 
 
-def _put(wire: Wire, path: str, value: dict[str, Any]) -> str | None:
-    return _refusal(path, wire.send_json("PUT", path, value))
+def _put(wire: Wire, put: Put) -> str | None:
+    return _refusal(put.path, wire.send_json("PUT", put.path, put.body))
 
 
-def _map_once(wire: Wire, path: str, value: dict[str, Any]) -> str | None:
+def _map_once(wire: Wire, put: Put) -> str | None:
     """A first mapping holds from always; a second PUT would begin a new stretch now, so a mapping that exists is left alone."""
-    known = wire.send_json("GET", path)
+    known = wire.send_json("GET", put.path)
     if known.ok and any(True for _ in _objects(known.json(), "meterId")):
         return None
-    return _put(wire, path, value)
+    return _put(wire, put)
 
 
 def _refusal(path: str, answer: Answer) -> str | None:

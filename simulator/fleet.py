@@ -3,7 +3,7 @@
 Model names are made up; what is real are the ranges of their losses (see the ADAC figures in the efficiency notes).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,10 @@ from numpy.typing import NDArray
 from simulator import physics
 from simulator.noise import Floats, between, uniform
 from simulator.physics import Chargers
+
+# The two devices of a pair, by the names of their lists in a batch.
+VEHICLES = "vehicles"
+METERS = "meters"
 
 LOSS_SHARE_AC = (0.046, 0.078)
 LOSS_KW_AC = (0.134, 0.422)
@@ -110,10 +114,6 @@ class Fleet:
     def index(self) -> NDArray[np.int64]:
         return np.arange(len(self.vehicles))
 
-    def with_extra_loss(self, loss_share: Floats) -> "Fleet":
-        """The same fleet with this much more of the AC energy lost in each on-board charger (0.06 = six points)."""
-        return replace(self, chargers=replace(self.chargers, loss_share=self.chargers.loss_share + loss_share))
-
 
 def build(vehicles: int, seed: int) -> Fleet:
     """The fleet of this seed. Vehicle i is the same in a fleet of any size. Raises ValueError for an empty fleet."""
@@ -174,4 +174,5 @@ def _chargers(members: tuple[Vehicle, ...], is_dc: NDArray[np.bool_], seed: int)
         heater_kw=between(1.0, 3.0, uniform(seed, "heater", index)),
         standby_kw=between(0.003, 0.010, uniform(seed, "standby", index)),
         stop_at_soc_pct=np.where(fills_up, 100.0, between(80.0, 90.0, uniform(seed, "target", index))),
+        loss_per_kw=np.zeros(len(members)),
     )

@@ -2,9 +2,10 @@
 
 Power is in kW, energy in kWh, state of charge in %, temperature in °C. While charging
 
-    AC = DC + a · AC + b + heater
+    AC = DC + a · AC + b + r · AC² + heater
 
-where `a` is the share lost in the on-board charger and the cables and `b` the electronics that run while charging.
+where `a` is the share lost in the on-board charger and the cables, `b` the electronics that run while charging, and `r` what a bad contact
+adds: its loss grows with the square of the current, which is proportional to the power. Healthy chargers have r = 0.
 """
 
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ HEATER_LARGEST_SHARE = 0.6
 
 @dataclass(frozen=True)
 class Chargers:
-    """One element per vehicle: what its charger, battery and meter are like. `loss_share` is a, `loss_kw` is b."""
+    """One element per vehicle: what its charger, battery and meter are like. `loss_share` is a, `loss_kw` is b, `loss_per_kw` is r (1/kW)."""
 
     rated_kw: Floats
     loss_share: Floats
@@ -40,6 +41,7 @@ class Chargers:
     heater_kw: Floats
     standby_kw: Floats
     stop_at_soc_pct: Floats
+    loss_per_kw: Floats
 
 
 def taper_kw_per_pct(rated_kw: Floats, is_dc: NDArray[np.bool_]) -> Floats:
@@ -59,16 +61,29 @@ def battery_limit_kw(soc_pct: Floats, slope_kw_per_pct: Floats) -> Floats:
 def heater_draw_kw(chargers: Chargers, battery_temp_c: Floats, charged_min: Floats) -> Floats:
     """What the battery heater takes, kW: on below 12 °C, for the first half hour of a session."""
     wanted = np.where((battery_temp_c < HEATER_BELOW_C) & (charged_min < HEATER_MINUTES), chargers.heater_kw, 0.0)
-    available = chargers.rated_kw * (1.0 - chargers.loss_share) - chargers.loss_kw
+    available = _past_the_losses_kw(chargers, chargers.rated_kw)
     return np.minimum(wanted, HEATER_LARGEST_SHARE * available)
 
 
 def charging_power_kw(chargers: Chargers, soc_pct: Floats, heater_kw: Floats, supply_kw: Floats) -> tuple[Floats, Floats]:
     """(AC, DC) power in kW of vehicles that charge: what the supply allows, or less when the battery tapers."""
-    dc_from_supply = supply_kw * (1.0 - chargers.loss_share) - chargers.loss_kw - heater_kw
+    dc_from_supply = _past_the_losses_kw(chargers, supply_kw) - heater_kw
     dc = np.minimum(dc_from_supply, battery_limit_kw(soc_pct, chargers.taper_kw_per_pct))
-    ac = (dc + chargers.loss_kw + heater_kw) / (1.0 - chargers.loss_share)
-    return ac, dc
+    return _ac_kw(chargers, dc + chargers.loss_kw + heater_kw), dc
+
+
+def _past_the_losses_kw(chargers: Chargers, ac_kw: Floats) -> Floats:
+    """What is left of this much AC power for battery and heater."""
+    return np.asarray(ac_kw * (1.0 - chargers.loss_share) - chargers.loss_kw - chargers.loss_per_kw * ac_kw**2)
+
+
+def _ac_kw(chargers: Chargers, needed_kw: Floats) -> Floats:
+    """The AC power that gives this much to battery, heater and electronics: the smaller root of r · AC² - (1 - a) · AC + needed = 0.
+
+    Written so that r = 0 gives exactly needed / (1 - a).
+    """
+    passed_on = 1.0 - chargers.loss_share
+    return np.asarray(2.0 * needed_kw / (passed_on + np.sqrt(passed_on**2 - 4.0 * chargers.loss_per_kw * needed_kw)))
 
 
 def soc_after(soc_pct: Floats, dc_kwh: Floats, battery_kwh: Floats) -> Floats:
@@ -92,8 +107,8 @@ def ambient_c(mean_c: Floats, swing_c: Floats, day_of_year: float, local_hour: F
 
 
 def expected_efficiency(chargers: Chargers) -> Floats:
-    """DC ÷ AC at full power with a warm battery: 1 - a - b / P."""
-    return 1.0 - chargers.loss_share - chargers.loss_kw / chargers.rated_kw
+    """DC ÷ AC at full power with a warm battery: 1 - a - b / P - r · P."""
+    return np.asarray(_past_the_losses_kw(chargers, chargers.rated_kw) / chargers.rated_kw)
 
 
 def counter_ticks(kwh_total: Floats, step_wh: Floats | float) -> Floats:

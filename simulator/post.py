@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from queue import Full, Queue
 from typing import Any
 
-from simulator.feed import VEHICLES, Delivery, Feed, batch_body
+from simulator.feed import Delivery, Feed, batch_body
+from simulator.fleet import VEHICLES
 from simulator.wire import Answer, Stopped, Wire
 
 BATCH_READINGS = 5_000

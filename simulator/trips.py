@@ -137,7 +137,7 @@ def _timer_min(fleet: Fleet, return_min: Floats, u: Floats) -> Floats:
 
 
 def day_of(fleet: Fleet, day: int, never_rest: Bools, home_latitude: Floats, home_longitude: Floats) -> Day:
-    """Everything that the trips say about this UTC day (days since 1970)."""
+    """Everything that the trips say about this UTC day (days since 1970); the homes are a row per minute, a column per vehicle."""
     shape = (DAY_MIN, len(fleet))
     picture = Day(
         driving=np.zeros(shape, dtype=bool),
@@ -146,8 +146,8 @@ def day_of(fleet: Fleet, day: int, never_rest: Bools, home_latitude: Floats, hom
         soc_back_pct=np.zeros(shape),
         heat_back_c=np.zeros(shape),
         plug_in_after_min=np.zeros(shape),
-        latitude=np.tile(home_latitude, (DAY_MIN, 1)),
-        longitude=np.tile(home_longitude, (DAY_MIN, 1)),
+        latitude=home_latitude.copy(),
+        longitude=home_longitude.copy(),
     )
     # A night shift that began yesterday is still out; east of Greenwich, tomorrow begins before midnight UTC.
     for local_day in (day - 1, day, day + 1):

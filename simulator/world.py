@@ -9,15 +9,15 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator import physics, trips
-from simulator.fleet import Fleet
+from simulator import conditions, physics, trips
+from simulator.faults import Faults, none
+from simulator.fleet import SITES, Fleet
 from simulator.noise import Floats, between, uniform
 from simulator.trips import DAY_MIN, Bools
 
 # The longest rest is from Saturday's return to Monday's: a van on the night shift comes home on Sunday and on Tuesday at dawn.
 WARM_UP_DAYS = 3
 METER_STEP_WH = 1.0
-ELSEWHERE_KM = 4.0
 
 
 @dataclass(frozen=True)
@@ -56,29 +56,22 @@ class _State:
 class World:
     """Yields one `Minute` after another, beginning with `first_minute` (minutes since 1970 UTC).
 
-    `elsewhere` marks vehicles that charge at a plug which is not theirs: their own meter stays idle.
-    `never_rest` marks those that work on Sundays too.
+    Of the faults it knows those that change what flows or what a counter shows. What happens to a reading on its way is not its business.
     """
 
-    def __init__(
-        self,
-        fleet: Fleet,
-        first_minute: int,
-        elsewhere: Bools | None = None,
-        never_rest: Bools | None = None,
-        warm_up_days: int = WARM_UP_DAYS,
-    ) -> None:
+    def __init__(self, fleet: Fleet, first_minute: int, faults: Faults | None = None, warm_up_days: int = WARM_UP_DAYS) -> None:
         n = len(fleet)
-        self._fleet = fleet
-        self._elsewhere = np.zeros(n, dtype=bool) if elsewhere is None else elsewhere
-        self._never_rest = np.zeros(n, dtype=bool) if never_rest is None else never_rest
-        self._home = _homes(fleet, self._elsewhere)
+        self._fleet, self._faults = fleet, faults or none()
+        self._never_rest = self._faults.never_rest(n)
+        self._changes = conditions.changes(self._faults)
         self._mean_c = np.array([v.site.mean_c for v in fleet.vehicles])
         self._swing_c = np.array([v.site.swing_c for v in fleet.vehicles])
-        _, self._site_index = np.unique([v.site.site_id for v in fleet.vehicles], return_inverse=True)
+        # Among all sites there are, so that a place has the same weather whatever the size of the fleet.
+        self._site_index = np.searchsorted(sorted(site.site_id for site in SITES), [v.site.site_id for v in fleet.vehicles])
         zero = np.zeros(n)
         self._state = _State(zero + 50.0, zero, zero, zero, zero, zero, np.zeros(n, dtype=bool))
         self._minute = (first_minute // DAY_MIN - warm_up_days) * DAY_MIN
+        self._condition = conditions.at(fleet, self._faults, self._minute)
         self._day = -1
         self._dc_ticks, self._ac_ticks = zero, zero
         while self._minute < first_minute - 1:
@@ -100,10 +93,13 @@ class World:
         day, row = divmod(self._minute, DAY_MIN)
         if day != self._day:
             self._begin(day)
+        if self._minute in self._changes:
+            self._condition = conditions.at(self._fleet, self._faults, self._minute)
         before = self._state
         self._after = self._pass_minute(row, before)
         returning = self._trips.returning[row]
-        self._state = _arrive(self._after, returning, self._trips, row) if returning.any() else self._after
+        at_meter = returning[self._condition.plug]
+        self._state = _arrive(self._after, returning, at_meter, self._trips, row) if returning.any() else self._after
         self._minute += 1
         return row, before
 
@@ -112,25 +108,26 @@ class World:
         fleet = self._fleet
         minutes = np.arange(DAY_MIN)[:, None]
         self._day = day
-        self._trips = trips.day_of(fleet, day, self._never_rest, *self._home)
+        self._trips = trips.day_of(fleet, day, self._never_rest, *conditions.homes(fleet, self._faults, day))
         self._local_hour = (minutes + trips.offsets_min(fleet, day)) / 60.0 % 24.0
         day_of_year = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day)).timetuple().tm_yday
         ends = [between(-3.0, 3.0, uniform(fleet.seed, "weather", self._site_index, d)) for d in (day, day + 1)]
         weather = ends[0] + (ends[1] - ends[0]) * minutes / DAY_MIN  # no jump at midnight
         self._ambient_c = physics.ambient_c(self._mean_c, self._swing_c, day_of_year, self._local_hour, weather)
         absolute = day * DAY_MIN + minutes
-        self._supply_kw = fleet.chargers.rated_kw * between(0.985, 1.0, uniform(fleet.seed, "supply", fleet.index, absolute))
+        self._supply_share = between(0.985, 1.0, uniform(fleet.seed, "supply", fleet.index, absolute))
         self._wobble = uniform(fleet.seed, "voltage", fleet.index, absolute)
         self._seconds = [_seconds(fleet, what, absolute) for what in ("vehicle", "meter")]
 
     def _pass_minute(self, row: int, state: _State) -> _State:
-        day, chargers = self._trips, self._fleet.chargers
+        day, condition = self._trips, self._condition
+        chargers, supply_kw = condition.chargers, condition.chargers.rated_kw * self._supply_share[row]
         parked = ~day.driving[row]
         charging = parked & (state.wait_min <= 0.0) & (state.soc_pct < chargers.stop_at_soc_pct)
         heater_kw = physics.heater_draw_kw(chargers, self._ambient_c[row] + state.heat_c, state.charged_min)
-        ac_kw, dc_kw = physics.charging_power_kw(chargers, state.soc_pct, heater_kw, self._supply_kw[row])
+        ac_kw, dc_kw = physics.charging_power_kw(chargers, state.soc_pct, heater_kw, supply_kw)
         dc_kwh = np.where(charging, dc_kw, 0.0) * physics.MINUTE_H
-        at_meter_kw = np.where(charging & ~self._elsewhere, ac_kw, 0.0) + chargers.standby_kw
+        at_meter_kw = np.where(charging & ~condition.elsewhere, ac_kw, 0.0)[condition.plug] + chargers.standby_kw
         charged_pct = physics.soc_after(state.soc_pct, dc_kwh, chargers.battery_kwh)
         share = day.share_of_way[row]  # 0 for whoever is parked
         return _State(
@@ -155,7 +152,7 @@ class World:
             vehicle_second=self._seconds[0][row],
             meter_second=self._seconds[1][row],
             soc_pct=before.soc_pct + (after.soc_pct - before.soc_pct) * car,
-            dc_wh=((dc_ticks - self._dc_ticks) * fleet.counter_wh).astype(np.int64),
+            dc_wh=np.where(self._condition.frozen, 0.0, (dc_ticks - self._dc_ticks) * fleet.counter_wh).astype(np.int64),
             battery_temp_c=self._ambient_c[row] + after.heat_c,
             latitude=day.latitude[row],
             longitude=day.longitude[row],
@@ -164,19 +161,22 @@ class World:
             driving=day.driving[row],
         )
         returning = day.returning[row]
-        self._dc_ticks, self._ac_ticks = np.where(returning, 0.0, dc_ticks), np.where(returning, 0.0, ac_ticks)
+        self._dc_ticks, self._ac_ticks = np.where(returning, 0.0, dc_ticks), np.where(returning[self._condition.plug], 0.0, ac_ticks)
         return reading
 
 
-def _arrive(state: _State, returning: Bools, day: trips.Day, row: int) -> _State:
-    """A return overrules the past: charge and heat are those of the day's plan, counters and clocks begin again."""
+def _arrive(state: _State, returning: Bools, at_meter: Bools, day: trips.Day, row: int) -> _State:
+    """A return overrules the past: charge and heat are those of the day's plan, counters and clocks begin again.
+
+    `at_meter` marks the meters to which the returning come: nothing flows there at that moment.
+    """
     return _State(
         soc_pct=np.where(returning, day.soc_back_pct[row], state.soc_pct),
         heat_c=np.where(returning, day.heat_back_c[row], state.heat_c),
         wait_min=np.where(returning, day.plug_in_after_min[row], state.wait_min),
         charged_min=np.where(returning, 0.0, state.charged_min),
         dc_kwh=np.where(returning, 0.0, state.dc_kwh),
-        ac_kwh=np.where(returning, 0.0, state.ac_kwh),
+        ac_kwh=np.where(at_meter, 0.0, state.ac_kwh),
         settled=state.settled | returning,
     )
 
@@ -185,12 +185,3 @@ def _seconds(fleet: Fleet, what: str, minute: NDArray[np.int64]) -> Floats:
     """When in the minute each device reads: its own second, give or take two."""
     own = between(2.0, 57.0, uniform(fleet.seed, "sec-" + what[:3], fleet.index))
     return own + between(-2.0, 2.0, uniform(fleet.seed, "jit-" + what[:3], fleet.index, minute))
-
-
-def _homes(fleet: Fleet, elsewhere: Bools) -> tuple[Floats, Floats]:
-    """Where each vehicle stands when it does not drive: at its meter, or a few km inland if it charges elsewhere."""
-    latitude = np.array([v.latitude for v in fleet.vehicles])
-    longitude = np.array([v.longitude for v in fleet.vehicles])
-    bearing = np.radians([(v.site.bearing_from + v.site.bearing_to) / 2.0 for v in fleet.vehicles])
-    away_deg = np.where(elsewhere, ELSEWHERE_KM / trips.KM_PER_DEGREE, 0.0)
-    return latitude + away_deg * np.cos(bearing), longitude + away_deg * np.sin(bearing) / np.cos(np.radians(latitude))

@@ -5,11 +5,12 @@ from datetime import datetime, timedelta
 from functools import cache
 
 from charging.evidence import (
+    APART_S,
     CHARGING_FLOOR_MILLIWH,
     COLD_CENTI_C,
-    CONDITIONING_BELOW_PCT,
     FULL_CENTI_PCT,
     UNKNOWN_RHYTHM_S,
+    Apart,
     Evidence,
     Stream,
 )
@@ -73,12 +74,38 @@ def _evidence(row: dict[str, object]) -> Evidence:
         temp_centi_c_sum=whole("temp_sum"),
         temp_count=whole("temp_count"),
         group=tuple(group) if isinstance(group, list) else (),
-        idle_dc_milliwh=whole("dc_milliwh") - whole("active_dc_milliwh"),
-        idle_ac_milliwh=whole("ac_milliwh") - whole("active_ac_milliwh"),
-        full_dc_milliwh=whole("full_dc_milliwh"),
-        full_ac_milliwh=whole("full_ac_milliwh"),
-        full_s=whole("full_s"),
+        apart=Apart(
+            idle_dc=whole("dc_milliwh") - whole("active_dc_milliwh"),
+            idle_ac=whole("ac_milliwh") - whole("active_ac_milliwh"),
+            full_dc=whole("full_dc_milliwh"),
+            full_ac=whole("full_ac_milliwh"),
+            full_s=whole("full_s"),
+            filled_dc=whole("filled_dc_milliwh"),
+            filled_ac=whole("filled_ac_milliwh"),
+        ),
     )
+
+
+# Against the middle of the default band: a tenth of a percent of the AC and a thousandth of a watt-hour for every hour, rounded down.
+_HOUR = "extract(epoch FROM active_to - active_from) * 1000000 / 3600000"
+_ARRIVED_LITTLE = f"""dc_milliwh * 1000 < CASE
+    WHEN ac_milliwh * 3600000000 > 25000000 * extract(epoch FROM active_to - active_from) * 1000000
+    THEN ac_milliwh * 930 - floor(400000 * {_HOUR}) ELSE ac_milliwh * 938 - floor(278000 * {_HOUR}) END"""
+
+
+def _span(side: str, name: str) -> str:
+    """How long it flowed on this side of the quarter, in µs."""
+    begin = f"greatest({side}.charging_first_at - make_interval(secs => d.{name}_rhythm_s), bucket, span_from)"
+    return f"coalesce(extract(epoch FROM {side}.charging_last_at - {begin}) * 1000000, 0)"
+
+
+def _by_readings(side: str) -> str:
+    return f"CASE WHEN {side}_readings < {side}_most THEN div({side}_milliwh * {side}_most, greatest(1, {side}_readings)) ELSE {side}_milliwh END"
+
+
+def _by_time(side: str, other: str) -> str:
+    apart = f"{other}_span - {side}_span > {APART_S} * 1000000"
+    return f"CASE WHEN {apart} THEN div({side}_milliwh * {other}_span, greatest(1, {side}_span)) ELSE {side}_milliwh END"
 
 
 # What only the vehicle side knows about a quarter: name, from the rollup, from history.
@@ -149,7 +176,7 @@ def _sql(named: bool, binned: bool) -> str:
                v.temp_sum, v.temp_count, v.temp_min, v.soc_min, coalesce(m.charging_readings, 0) AS ac_charging_readings,
                greatest(least(v.charging_first_at - make_interval(secs => d.dc_rhythm_s), m.charging_first_at - make_interval(secs => d.ac_rhythm_s)),
                         bucket, span_from) AS active_from,
-               greatest(v.charging_last_at, m.charging_last_at) AS active_to
+               greatest(v.charging_last_at, m.charging_last_at) AS active_to, {_span("v", "dc")} AS dc_span, {_span("m", "ac")} AS ac_span
         FROM v FULL JOIN m USING (vehicle_id, bucket, span_from) JOIN device d USING (vehicle_id)
     ), active AS (
         SELECT *, extract(epoch FROM active_to - active_from) AS active_s,
@@ -159,10 +186,11 @@ def _sql(named: bool, binned: bool) -> str:
     ), weighed AS (
         SELECT *, greatest(1, round(active_s / dc_rhythm_s))::int AS dc_due, greatest(1, round(active_s / ac_rhythm_s))::int AS ac_due,
                coalesce(soc_min >= {FULL_CENTI_PCT}, false) AS is_full, coalesce(soc_min >= {FULL_CENTI_PCT}, false) OR
-               coalesce(first_hour AND coldest_centi_c < {COLD_CENTI_C} AND dc_milliwh * 100 < ac_milliwh * {CONDITIONING_BELOW_PCT}, false) AS aside
+               coalesce(first_hour AND coldest_centi_c < {COLD_CENTI_C} AND {_ARRIVED_LITTLE}, false) AS aside
         FROM active
     ), flagged AS (
-        SELECT *, dc_readings > 0 AND dc_milliwh = 0 AND ac_milliwh > 0 AND NOT aside AS stuck FROM weighed
+        SELECT *, CASE WHEN active_s > 900 - dc_rhythm_s THEN greatest(1, round(900.0 / dc_rhythm_s)) ELSE dc_due END AS dc_most,
+               CASE WHEN active_s > 900 - ac_rhythm_s THEN greatest(1, round(900.0 / ac_rhythm_s)) ELSE ac_due END AS ac_most, dc_readings > 0 AND dc_milliwh = 0 AND ac_milliwh > 0 AND NOT aside AS stuck FROM weighed
     ), runs AS (
         SELECT *, bucket - interval '15 minutes' * row_number() OVER (PARTITION BY vehicle_id, stuck ORDER BY bucket, span_from) AS run FROM flagged
     ), stuck_run AS (
@@ -177,8 +205,10 @@ def _sql(named: bool, binned: bool) -> str:
                sum(dc_milliwh) FILTER (WHERE aside) AS aside_dc_milliwh, sum(ac_milliwh) FILTER (WHERE aside) AS aside_ac_milliwh,
                count(*) FILTER (WHERE aside) AS aside_buckets, sum(dc_milliwh) AS active_dc_milliwh, sum(ac_milliwh) AS active_ac_milliwh,
                sum(dc_milliwh) FILTER (WHERE is_full) AS full_dc_milliwh, sum(ac_milliwh) FILTER (WHERE is_full) AS full_ac_milliwh,
+               sum(greatest({_by_readings("dc")}, {_by_time("dc", "ac")})) FILTER (WHERE NOT aside AND dc_milliwh > 0 AND ac_milliwh > 0)::bigint AS filled_dc_milliwh,
+               sum(greatest({_by_readings("ac")}, {_by_time("ac", "dc")})) FILTER (WHERE NOT aside AND dc_milliwh > 0 AND ac_milliwh > 0)::bigint AS filled_ac_milliwh,
                (sum(active_s) FILTER (WHERE is_full AND ac_charging_readings > 0))::int AS full_s
-        FROM weighed GROUP BY 1, 2
+        FROM flagged GROUP BY 1, 2
     ), totals AS (
         SELECT vehicle_id, {bin_of} AS bin, sum(dc_milliwh) AS dc_milliwh, sum(ac_milliwh) AS ac_milliwh, sum(dc_readings) AS dc_readings,
                sum(ac_readings) AS ac_readings, min(dc_smallest) AS dc_smallest, min(ac_smallest) AS ac_smallest, sum(temp_sum) AS temp_sum, sum(temp_count) AS temp_count
@@ -187,7 +217,7 @@ def _sql(named: bool, binned: bool) -> str:
     SELECT d.vehicle_id, d.meter_ids, d.mates, d.dc_rhythm_s, d.ac_rhythm_s, t.bin, t.dc_milliwh, t.ac_milliwh, t.dc_readings, t.ac_readings,
            t.dc_smallest, t.ac_smallest, t.temp_sum, t.temp_count, j.dc_received, j.ac_received, j.dc_due, j.ac_due, j.charging_s, j.plain_charging_s,
            j.aside_dc_milliwh, j.aside_ac_milliwh, j.aside_buckets, j.active_dc_milliwh, j.active_ac_milliwh,
-           j.full_dc_milliwh, j.full_ac_milliwh, j.full_s, s.stuck_s, s.stuck_ac_milliwh
+           j.full_dc_milliwh, j.full_ac_milliwh, j.full_s, j.filled_dc_milliwh, j.filled_ac_milliwh, s.stuck_s, s.stuck_ac_milliwh
     FROM device d
     LEFT JOIN totals t USING (vehicle_id)
     LEFT JOIN judged j ON j.vehicle_id = t.vehicle_id AND j.bin IS NOT DISTINCT FROM t.bin

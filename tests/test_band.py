@@ -173,7 +173,7 @@ def test_the_order_of_lessons_does_not_matter(chance: Random) -> None:
     assert learn(chance.sample(lessons, len(lessons))) == learn(lessons)
 
 
-def test_a_band_is_never_below_the_lower_edge_of_the_default() -> None:
+def test_a_band_never_reaches_more_than_three_points_below_the_default() -> None:
     """Learned from sessions at the very edge of ok, it would else call 3 points less ok, then 3 points less than that."""
     for kw in (2.3, 3.7, 7.4, 11.0, 22.0, 50.0):
         usual = default_band(kw, 1)
@@ -181,8 +181,15 @@ def test_a_band_is_never_below_the_lower_edge_of_the_default() -> None:
         assert learned
         for hours_per_kwh in (0.5 / kw, 1 / kw, 2 / kw):
             found = band(1, hours_per_kwh, learned)
-            assert found.low >= default_band(1, hours_per_kwh, learned.is_dc).low
+            assert found.low >= default_band(1, hours_per_kwh, learned.is_dc).low - 0.03 - 1e-12
             assert found.high >= found.low
+
+
+def test_a_learned_band_is_the_fit_with_three_points_or_three_sigmas_on_either_side() -> None:
+    for error, margin in ((0.004, 0.03), (0.01, 0.03), (0.02, 0.06)):
+        found = band(11, 1, Learned(LossLine(0.05, 0.22), error, 1e-6, 0, 1e-6, 120, 30, 30))
+        assert (found.low, found.high) == pytest.approx((0.93 - margin, 0.93 + margin))
+        assert (found.observations, found.error) == (120, error)
 
 
 def evidence(ratio: float, kw: float = 11, *, hours_known: bool = True) -> Evidence:

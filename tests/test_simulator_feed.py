@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from simulator import faults, fleet
-from simulator.feed import METERS, VEHICLES, Delivery, Feed, batch_body
+from simulator.feed import Delivery, Feed, batch_body
+from simulator.fleet import METERS, VEHICLES
 
 START = 20_650 * 1440 + 600
 HOURS = 8

@@ -24,9 +24,9 @@ def minutes(world: World, count: int) -> list[Minute]:
 @lru_cache(maxsize=4)
 def a_day(sick: bool = False) -> tuple[fleet.Fleet, list[Minute]]:
     made = fleet.build(VEHICLES, seed=1)
-    if sick:
-        made = made.with_extra_loss(np.full(VEHICLES, 0.06))
-    return made, minutes(World(made, SUMMER), DAY_MIN)
+    everybody = tuple(range(VEHICLES))
+    ill = faults.Faults(members={"sick_charger": everybody}, points=dict.fromkeys(everybody, 6.0))
+    return made, minutes(World(made, SUMMER, ill if sick else None), DAY_MIN)
 
 
 def kwh(day: Iterable[Minute], column: str) -> np.ndarray:
@@ -43,6 +43,7 @@ def chargers(**changes: float) -> physics.Chargers:
         "heater_kw": 2.0,
         "standby_kw": 0.005,
         "stop_at_soc_pct": 100.0,
+        "loss_per_kw": 0.0,
     }
     return physics.Chargers(**{name: np.array([value]) for name, value in (one | changes).items()})
 
@@ -216,8 +217,8 @@ def _km(home: np.ndarray, minute: Minute) -> np.ndarray:
 
 def test_a_meter_of_a_van_that_charges_elsewhere_only_idles() -> None:
     made = fleet.build(20, seed=1)
-    everybody = np.ones(20, dtype=bool)
-    day = minutes(World(made, SUMMER, elsewhere=everybody), DAY_MIN)
+    everybody = faults.Faults(members={"charges_elsewhere": tuple(range(20))})
+    day = minutes(World(made, SUMMER, everybody), DAY_MIN)
     assert kwh(day, "ac_wh").max() < 0.25
     assert kwh(day, "dc_wh").sum() > 100.0
 

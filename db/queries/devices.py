@@ -5,6 +5,7 @@ from datetime import datetime
 
 from psycopg.rows import args_row, class_row
 
+from db import expectation_version, sites
 from db.engine import Conn
 
 # Mean power since the previous reading. A reading after a silence of more than this says nothing about power now.
@@ -130,24 +131,47 @@ def latest_readings(conn: Conn, vehicle_id: str, limit: int = 50) -> list[Latest
         ).fetchall()
 
 
-def describe_site(conn: Conn, site_id: str, name: str, latitude: float | None, longitude: float | None, time_zone: str) -> bool:
-    """Create or change a site; whether it is new."""
-    row = conn.execute(
-        """INSERT INTO site AS s VALUES (%s, %s, %s, %s, %s) ON CONFLICT (site_id) DO UPDATE SET name = excluded.name,
-           latitude_e7 = excluded.latitude_e7, longitude_e7 = excluded.longitude_e7, time_zone = excluded.time_zone RETURNING xmax = 0""",
-        (site_id, name, _e7(latitude), _e7(longitude), time_zone),
-    ).fetchone()
-    return bool(row and row[0])
+@dataclass(frozen=True, slots=True)
+class OwnThresholds:
+    """By what a vehicle is judged, where it is not by what its site or the settings say: 'band' or 'plain', and the plain ratios."""
+
+    thresholds: str | None = None
+    plain_low: float | None = None
+    plain_critical: float | None = None
 
 
-def describe_vehicle(conn: Conn, vehicle_id: str, name: str | None, model: str | None, site_id: str | None) -> bool:
+def own_thresholds(conn: Conn, vehicle_ids: list[str]) -> dict[str, OwnThresholds]:
+    """Those of these vehicles that have thresholds of their own."""
+    rows = conn.execute(
+        """SELECT vehicle_id, thresholds, plain_low, plain_critical FROM vehicle
+           WHERE vehicle_id = ANY(%s) AND num_nonnulls(thresholds, plain_low, plain_critical) > 0""",
+        (vehicle_ids,),
+    ).fetchall()
+    return {str(row[0]): OwnThresholds(*row[1:]) for row in rows}  # type: ignore[arg-type]
+
+
+def describe_site(
+    conn: Conn, site_id: str, name: str, latitude: float | None, longitude: float | None, time_zone: str, **facts: float | str | None
+) -> bool:
+    """Create or change a site; whether it is new. `facts` are the further fields of db.sites.Site."""
+    return site_id not in sites.put(conn, [sites.Site(site_id, name, latitude, longitude, time_zone, **facts)])  # type: ignore[arg-type]
+
+
+def describe_vehicle(
+    conn: Conn, vehicle_id: str, name: str | None, model: str | None, site_id: str | None, own: OwnThresholds = OwnThresholds()
+) -> bool:
     """Create or change a vehicle's description; whether it is new. Raises psycopg.errors.ForeignKeyViolation for an unknown site."""
-    row = conn.execute(
-        """INSERT INTO vehicle AS v VALUES (%s, %s, %s, %s) ON CONFLICT (vehicle_id)
-           DO UPDATE SET name = excluded.name, model = excluded.model, site_id = excluded.site_id RETURNING xmax = 0""",
-        (vehicle_id, name, model, site_id),
+    judged = (model, site_id, own.thresholds, own.plain_low, own.plain_critical)
+    before = conn.execute(
+        "SELECT model, site_id, thresholds, plain_low, plain_critical FROM vehicle WHERE vehicle_id = %s FOR UPDATE", (vehicle_id,)
     ).fetchone()
-    return bool(row and row[0])
+    row = conn.execute(
+        """INSERT INTO vehicle AS v (vehicle_id, name, model, site_id, thresholds, plain_low, plain_critical) VALUES (%s, %s, %s, %s, %s, %s, %s)
+           ON CONFLICT (vehicle_id) DO UPDATE SET name = excluded.name, model = excluded.model, site_id = excluded.site_id,
+           thresholds = excluded.thresholds, plain_low = excluded.plain_low, plain_critical = excluded.plain_critical RETURNING xmax = 0""",
+        (vehicle_id, name, *judged),
+    ).fetchone()
+    return _described(conn, before, judged, new=bool(row and row[0]))
 
 
 def describe_meter(
@@ -160,12 +184,23 @@ def describe_meter(
     longitude: float | None,
 ) -> bool:
     """Create or change a meter's description; whether it is new. Raises psycopg.errors.ForeignKeyViolation for an unknown site."""
+    rated_w = None if rated_kw is None else round(rated_kw * 1000)
+    before = conn.execute("SELECT rated_w FROM meter WHERE meter_id = %s FOR UPDATE", (meter_id,)).fetchone()
     row = conn.execute(
         """INSERT INTO meter AS m VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (meter_id) DO UPDATE SET name = excluded.name, rated_w = excluded.rated_w,
            site_id = excluded.site_id, latitude_e7 = excluded.latitude_e7, longitude_e7 = excluded.longitude_e7 RETURNING xmax = 0""",
-        (meter_id, name, None if rated_kw is None else round(rated_kw * 1000), site_id, _e7(latitude), _e7(longitude)),
+        (meter_id, name, rated_w, site_id, _e7(latitude), _e7(longitude)),
     ).fetchone()
-    return bool(row and row[0])
+    return _described(conn, before, (rated_w,), new=bool(row and row[0]))
+
+
+def _described(conn: Conn, before: tuple[object, ...] | None, judged: tuple[object, ...], *, new: bool) -> bool:
+    """Whether it is new. Where what judging looks at may have changed, whoever keeps what it worked out is told."""
+    if before is None:  # described for the first time, perhaps by two at once
+        before = (None,) * len(judged) if new else ()
+    if before != judged:
+        expectation_version.bump(conn)
+    return new
 
 
 def _e7(degrees: float | None) -> int | None:

@@ -7,6 +7,7 @@ from charging.band import Learned, LossLine, Source
 from charging.charger import DC_CLASS, charger_class
 from charging.policy import Policy
 from charging.verdict import Thresholds
+from db import expectation_version
 from db.engine import Conn
 
 _UNKNOWN = -1
@@ -22,7 +23,7 @@ class Policies:
 
     def current(self, conn: Conn) -> Policy:
         """As of now."""
-        return self.at(conn, _version(conn))
+        return self.at(conn, expectation_version.current(conn))
 
     def at(self, conn: Conn, version: int) -> Policy:
         """As of this version at least, which a statement has just read."""
@@ -31,16 +32,10 @@ class Policies:
         with self._lock:
             if version > self._version or self._version == _UNKNOWN:
                 # The version first: what changes after it is read again.
-                version = _version(conn)
+                version = expectation_version.current(conn)
                 self._policy = _read(conn, self._thresholds)
                 self._version = version
             return self._policy
-
-
-def _version(conn: Conn) -> int:
-    row = conn.execute("SELECT version FROM expectation_version").fetchone()
-    assert row is not None  # the migration put it there
-    return int(str(row[0]))
 
 
 # What both tables of bands hold after whose band it is.
@@ -53,14 +48,31 @@ def _read(conn: Conn, thresholds: Thresholds) -> Policy:
     chargers = conn.execute(
         "SELECT meter_id, coalesce(m.rated_w, c.peak_w) FROM meter m FULL JOIN learned_charger c USING (meter_id)"
     ).fetchall()
+    vehicles = conn.execute(_OWN_THRESHOLDS).fetchall()
     models = conn.execute("SELECT vehicle_id, model FROM vehicle WHERE model IS NOT NULL").fetchall() if peers else []
     return Policy(
         thresholds,
+        vehicles={str(row[0]): _thresholds(row[1:], thresholds) for row in vehicles},
         charger_classes={str(row[0]): charger_class(row[1] / 1000) for row in chargers if row[1]},  # type: ignore[operator]
         learned={(str(row[0]), str(row[1])): learned_of(row[1:], "learned") for row in own},
         models={str(row[0]): str(row[1]) for row in models},
         peers={(str(row[0]), str(row[1])): learned_of(row[1:], "peers") for row in peers},
     )
+
+
+# A vehicle's own come before its site's, and these before the settings'.
+_OWN_THRESHOLDS = """
+    SELECT vehicle_id, coalesce(v.thresholds, s.thresholds), coalesce(v.plain_low, s.plain_low), coalesce(v.plain_critical, s.plain_critical)
+    FROM vehicle v LEFT JOIN site s USING (site_id)
+    WHERE coalesce(v.thresholds, s.thresholds) IS NOT NULL OR coalesce(v.plain_low, s.plain_low) IS NOT NULL
+       OR coalesce(v.plain_critical, s.plain_critical) IS NOT NULL"""
+
+
+def _thresholds(row: Any, common: Thresholds) -> Thresholds:
+    use, low, critical = row
+    low = common.plain_low if low is None else low
+    # One of the two may be the settings': critical is never above low.
+    return Thresholds(use or common.use, low, min(low, common.plain_critical if critical is None else critical))
 
 
 def learned_of(row: Any, source: Source) -> Learned:

@@ -81,6 +81,20 @@ def evidence(conn: Conn, spans: Sequence[Span], cases: int) -> list[Evidence]:
     return [in_words(row, tuple(sorted(on)), ()) for row, on in zip(rows, meters, strict=True)]
 
 
+def evidence_of_many(conn: Conn, spans: Sequence[Span], cases: int) -> list[Evidence]:
+    """The same by several statements, each of as many cases as it may read; spans are ordered by case."""
+    found: list[Evidence] = []
+    some: list[Span] = []
+    quarters = 0
+    for n, span in enumerate(spans):
+        some.append(span._replace(case=span.case - len(found)))
+        quarters += (span.until_us - span.since_us) // QUARTER_US + 2
+        if quarters > QUARTERS_AT_ONCE and n + 1 < len(spans) and spans[n + 1].case > span.case:
+            found += evidence(conn, some, some[-1].case + 1)
+            some, quarters = [], 0
+    return found + evidence(conn, some, cases - len(found))
+
+
 @lru_cache(maxsize=64)
 def _sql(days: Days) -> str:
     return f"""

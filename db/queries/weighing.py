@@ -9,11 +9,14 @@ from itertools import count
 import numpy as np
 from numpy.typing import NDArray
 
-from charging.evidence import COLD_CENTI_C, CONDITIONING_BELOW_PCT, FULL_CENTI_PCT, Evidence, Stream
+from charging.band import DC_FROM_KW, MIDDLE_DC, MIDDLE_DEFAULT
+from charging.evidence import APART_S, COLD_CENTI_C, FULL_CENTI_PCT, Apart, Evidence, Stream
+from charging.units import MILLIWH_PER_KWH
 from db.gathered import Ints
 
 QUARTER_US = 900_000_000
 QUARTER_S = 900
+US_PER_HOUR = 3_600_000_000
 QUARTERS_AN_HOUR = 4
 
 # Rows of a side's matrix: what it did in a quarter. FIRST and LAST are the instants of the first and last charging reading, in µs since
@@ -89,8 +92,10 @@ class Rhythms:
     _FULL_DC,
     _FULL_AC,
     _FULL_S,
-) = range(26)
-WIDTH = 26
+    _FILLED_DC,
+    _FILLED_AC,
+) = range(28)
+WIDTH = 28
 
 
 def weigh(quarters: Quarters, rhythms: Rhythms, group: Ints | None = None, group_vehicle: Ints | None = None) -> Ints:
@@ -118,8 +123,9 @@ def plain(quarters: Quarters, rhythms: Rhythms) -> tuple[NDArray[np.bool_], Ints
     if len(rows):
         active = _only(quarters, rows)
         rhythm_us = (rhythms.dc_s[active.vehicle] * 1_000_000, rhythms.ac_s[active.vehicle] * 1_000_000)
-        counts[rows] = ~_aside(active)
-        flowed_us[rows] = _active_us(active, *rhythm_us) * (active.ac[CHARGING] > 0)
+        active_us = _active_us(active, *rhythm_us)
+        counts[rows] = ~_aside(active, active_us)
+        flowed_us[rows] = active_us * (active.ac[CHARGING] > 0)
     return counts, flowed_us
 
 
@@ -167,8 +173,13 @@ def _judge(found: Ints, active: Quarters, rhythms: Rhythms, group: Ints) -> None
     dc_rhythm_us, ac_rhythm_us = rhythms.dc_s[active.vehicle] * 1_000_000, rhythms.ac_s[active.vehicle] * 1_000_000
     active_us = _active_us(active, dc_rhythm_us, ac_rhythm_us)
     dc_due, ac_due = _due(active_us, dc_rhythm_us), _due(active_us, ac_rhythm_us)
-    full, aside = _full(active), _aside(active)
+    full, aside = _full(active), _aside(active, active_us)
     plain, ac_charged = ~aside, ac[CHARGING] > 0
+    both = plain & (dc[MILLIWH] > 0) & (ac[MILLIWH] > 0)
+    # What charged to within a rhythm of the quarter's end charged throughout: seconds at its edges decide about one reading.
+    dc_most = np.where(active_us > QUARTER_US - dc_rhythm_us, _whole_due(rhythms.dc_s)[active.vehicle], dc_due)
+    ac_most = np.where(active_us > QUARTER_US - ac_rhythm_us, _whole_due(rhythms.ac_s)[active.vehicle], ac_due)
+    dc_span_us, ac_span_us = _span_us(dc, active.cut_us, dc_rhythm_us), _span_us(ac, active.cut_us, ac_rhythm_us)
     starts = _starts(group)
     rows = group[starts]
     for column, values in (
@@ -179,12 +190,11 @@ def _judge(found: Ints, active: Quarters, rhythms: Rhythms, group: Ints) -> None
         (_ASIDE_DC, dc[MILLIWH] * aside),
         (_ASIDE_AC, ac[MILLIWH] * aside),
         (_ASIDE, aside.astype(np.int64)),
-        (_FULL_DC, dc[MILLIWH] * full),
-        (_FULL_AC, ac[MILLIWH] * full),
-        (_FULL_S, active_us * (ac_charged & full)),
+        (_FILLED_DC, _filled(dc, both, dc_most, dc_span_us, ac_span_us)),
+        (_FILLED_AC, _filled(ac, both, ac_most, ac_span_us, dc_span_us)),
     ):
         found[rows, column] = np.add.reduceat(values, starts)
-    found[rows, _FULL_S] = _whole_seconds(found[rows, _FULL_S])
+    _add_full(found, np.flatnonzero(full), group, dc, ac, active_us * ac_charged)
     found[rows, _IDLE_DC] -= np.add.reduceat(dc[MILLIWH], starts)
     found[rows, _IDLE_AC] -= np.add.reduceat(ac[MILLIWH], starts)
     known = np.add.reduceat(ac[CHARGING], starts) > 1
@@ -208,24 +218,67 @@ def _due(active_us: Ints, rhythm_us: Ints) -> Ints:
     return np.asarray(np.maximum(1, (2 * active_us + rhythm_us) // (2 * rhythm_us)))
 
 
+def _whole_due(rhythm_s: Ints) -> Ints:
+    """Readings due in a whole quarter, by vehicle."""
+    return _due(np.full(len(rhythm_s), QUARTER_US), rhythm_s * 1_000_000)
+
+
+def _add_full(found: Ints, rows: Ints, group: Ints, dc: Ints, ac: Ints, charged_us: Ints) -> None:
+    """What flowed to a full battery: few quarters of few vehicles."""
+    of = group[rows]
+    for column, values in ((_FULL_DC, dc[MILLIWH]), (_FULL_AC, ac[MILLIWH]), (_FULL_S, charged_us)):
+        np.add.at(found[:, column], of, values[rows])
+    found[:, _FULL_S] = _whole_seconds(found[:, _FULL_S])
+
+
 def _whole_seconds(us: Ints) -> Ints:
     return np.asarray((us + 500_000) // 1_000_000)
+
+
+def _filled(did: Ints, both: NDArray[np.bool_], due: Ints, span_us: Ints, other_span_us: Ints) -> Ints:
+    """A side's energy with what is missing, where both sides moved; within a quarter the power hardly changes.
+
+    In proportion to the readings due, and to how long it flowed on the other side: a counter that froze for a part of the quarter, or whose
+    clock is minutes off at the beginning or the end of a charge, does not lose it. Nor does one that shows exactly nothing all the time.
+    """
+    filled = did[MILLIWH] * both
+    apart = other_span_us - span_us > APART_S * 1_000_000
+    short = np.flatnonzero(both & ((did[READINGS] < due) | apart))
+    whole = filled[short]
+    by_readings = whole * np.maximum(1, due[short]) // np.maximum(1, np.minimum(did[READINGS][short], due[short]))
+    by_time = np.where(apart[short], whole * other_span_us[short] // np.maximum(1, span_us[short]), whole)
+    filled[short] = np.maximum(by_readings, by_time)
+    return np.asarray(filled)
+
+
+def _span_us(did: Ints, cut_us: Ints, rhythm_us: Ints) -> Ints:
+    """How long energy flowed on a side of a quarter, from the first to the last reading that charged."""
+    return np.asarray(np.where(did[LAST] > 0, did[LAST] - np.maximum(did[FIRST] - rhythm_us, cut_us), 0))
 
 
 def _full(active: Quarters) -> NDArray[np.bool_]:
     return np.asarray(active.dc[SOC_MIN] >= FULL_CENTI_PCT)
 
 
-def _aside(active: Quarters) -> NDArray[np.bool_]:
+def _aside(active: Quarters, active_us: Ints) -> NDArray[np.bool_]:
     """What says nothing about the charger: standby of a full battery, and conditioning."""
-    return _full(active) | _conditioning(active)
+    return _full(active) | _conditioning(active, active_us)
 
 
-def _conditioning(active: Quarters) -> NDArray[np.bool_]:
-    """A charge's first hour, cold, with little of the energy arriving."""
+def _conditioning(active: Quarters, active_us: Ints) -> NDArray[np.bool_]:
+    """A charge's first hour, cold, with less of the energy arriving than is expected in the middle of the default band."""
     begun, coldest = _hour_before(active)
-    arrived_little = active.dc[MILLIWH] * 100 < active.ac[MILLIWH] * CONDITIONING_BELOW_PCT
-    return np.asarray((begun < QUARTERS_AN_HOUR) & (coldest < COLD_CENTI_C) & arrived_little)
+    found = (begun < QUARTERS_AN_HOUR) & (coldest < COLD_CENTI_C)
+    rows = np.flatnonzero(found)
+    found[rows] = _arrived_little(active.dc[MILLIWH][rows], active.ac[MILLIWH][rows], active_us[rows])
+    return np.asarray(found)
+
+
+def _arrived_little(dc: Ints, ac: Ints, active_us: Ints) -> NDArray[np.bool_]:
+    by_charger = ac * US_PER_HOUR > round(DC_FROM_KW * MILLIWH_PER_KWH) * active_us
+    kept = np.where(by_charger, 1000 - round(MIDDLE_DC.share * 1000), 1000 - round(MIDDLE_DEFAULT.share * 1000))
+    overhead = np.where(by_charger, round(MIDDLE_DC.overhead_kw * MILLIWH_PER_KWH), round(MIDDLE_DEFAULT.overhead_kw * MILLIWH_PER_KWH))
+    return np.asarray(dc * 1000 < ac * kept - overhead * active_us // (US_PER_HOUR // 1000))
 
 
 def _hour_before(active: Quarters) -> tuple[Ints, Ints]:
@@ -304,5 +357,5 @@ def evidence(weighed: list[int], meter_ids: tuple[str, ...], group: tuple[str, .
         temp,
         temps,
         group,
-        *weighed[21:],
+        Apart(*weighed[21:]),
     )

@@ -21,8 +21,8 @@ _LEARNED = """charger_class text NOT NULL,
 
 
 def upgrade() -> None:
-    op.execute("CREATE TABLE expectation_version (version bigint NOT NULL)")
-    op.execute("INSERT INTO expectation_version VALUES (1)")
+    op.execute("CREATE TABLE expectation_version (one boolean PRIMARY KEY DEFAULT true CHECK (one), version bigint NOT NULL)")
+    op.execute("INSERT INTO expectation_version (version) VALUES (1)")
     op.execute(f"""
         CREATE TABLE learned_band (
             vehicle_id text COLLATE "C" NOT NULL,

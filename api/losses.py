@@ -1,0 +1,153 @@
+"""Where the loss goes, of a vehicle and of each site; and whether it is the vehicle or the charger."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from flask import Response
+from flask_openapi3 import OpenAPI, Tag
+
+from api.analytics import csv_line
+from api.errors import Problem, as_json
+from api.params import MatrixQuery, RangeQuery, SitesEnergyQuery, VehiclePath, sane
+from api.services import Services
+from api.words import as_cell, as_losses, z
+from charging.losses import losses
+from charging.matrix import Cell, read_charger, read_vehicle
+from charging.units import to_kwh
+from db.queries import matrix, performance, prices, sites
+from db.queries.matrix import TooManyCells
+from db.queries.sites import SiteEnergy
+
+_TAG = Tag(name="Losses", description="Where the loss goes, and whether it is the vehicle or the charger")
+DEFAULT_SPAN = timedelta(days=30)
+# A month of a large fleet takes a minute; what is longer is read month by month.
+LONGEST_SPAN = timedelta(days=400)
+SITE_COLUMNS = (
+    "site_id,site_name,from_utc,to_utc,meters,ac_kwh,ac_judged_kwh,ac_nobody_kwh,ac_left_out_kwh,ac_not_received_kwh,dc_judged_kwh,loss_kwh,"
+    "overhead_kwh,conversion_kwh,conditioning_kwh,standby_kwh,unexplained_kwh,avoidable_kwh,tariff_per_kwh,co2_kg_per_kwh,loss_cost,"
+    "avoidable_cost,currency,loss_co2_kg,avoidable_co2_kg"
+).split(",")
+
+
+def register(app: OpenAPI, services: Services) -> None:
+    """/v1/vehicles/{id}/losses, /v1/analytics/sites, /v1/analytics/matrix"""
+
+    @app.get("/v1/vehicles/<vehicleId>/losses", tags=[_TAG], summary="Where a vehicle's loss goes")
+    def get_vehicle_losses(path: VehiclePath, query: RangeQuery) -> Response:
+        start, end = _range(services, query)
+        with services.connection() as conn:
+            found = performance.summaries(conn, start, end, [path.vehicleId], services.policies).get(path.vehicleId)
+            if found is None or not found.meter_ids:
+                raise Problem(404, "mapping_not_found", "Not Found", "Mapping not found")
+            price = prices.price_of(conn, path.vehicleId, found.meter_ids, services.price)
+        return as_json({"vehicleId": path.vehicleId, **as_losses(found, losses(found), price, services.currency, start, end)})
+
+    @app.get("/v1/analytics/sites", tags=[_TAG], summary="Where each site's energy went")
+    def get_sites_energy(query: SitesEnergyQuery) -> Response:
+        start, end = _range(services, query)
+        with services.reading() as conn:
+            found = sites.energies(conn, start, end, services.price, services.policies)
+        if query.format == "csv":
+            rows = [csv_line(SITE_COLUMNS), *(csv_line(_cells(site, start, end, services.currency)) for site in found)]
+            return Response("".join(rows), content_type="text/csv; charset=utf-8", headers=_ATTACHED)
+        return as_json({"from": z(start), "to": z(end), "sites": [_site(site, services.currency) for site in found]})
+
+    @app.get("/v1/analytics/matrix", tags=[_TAG], summary="Vehicles × chargers: which of the two is it?")
+    def get_matrix(query: MatrixQuery) -> Response:
+        start, end = _range(services, query)
+        cells = _matrix(services, query, start, end)
+        vehicles, meters = sorted({c.vehicle_id for c in cells}), sorted({c.meter_id for c in cells})
+        body: dict[str, Any] = {
+            "from": z(start),
+            "to": z(end),
+            "vehicles": [
+                {"vehicleId": r.subject, "blame": r.blame, "reading": r.words} for r in (read_vehicle(v, cells) for v in vehicles)
+            ],
+            "chargers": [{"meterId": r.subject, "blame": r.blame, "reading": r.words} for r in (read_charger(m, cells) for m in meters)],
+            "cells": [as_cell(cell) for cell in cells],
+        }
+        return as_json(body)
+
+
+_ATTACHED = {"Content-Disposition": "attachment; filename=voltledger-sites.csv"}
+
+
+def _matrix(services: Services, query: MatrixQuery, start: datetime, end: datetime) -> list[Cell]:
+    asked = [value for value in (query.vehicleId, query.meterId, query.siteId) if value]
+    if len(asked) != 1:
+        raise Problem(422, "invalid_parameter", "Unprocessable Content", "name one of vehicleId, meterId and siteId")
+    read = matrix.around_vehicle if query.vehicleId else matrix.around_meter if query.meterId else matrix.of_site
+    try:
+        with services.reading() as conn:
+            return read(conn, asked[0], start, end, services.policies)
+    except TooManyCells as error:
+        raise Problem(422, "invalid_parameter", "Unprocessable Content", f"{error}: ask for a shorter time, or for one vehicle") from None
+
+
+def _range(services: Services, query: RangeQuery) -> tuple[datetime, datetime]:
+    end = query.end or services.now()
+    start = query.start or (end - DEFAULT_SPAN if sane(end) else end)
+    if not (sane(start) and sane(end)) or start >= end:
+        raise Problem(422, "invalid_parameter", "Unprocessable Content", "from lies before to, both in the years 2000 to 2199")
+    if end - start > LONGEST_SPAN:
+        raise Problem(422, "invalid_parameter", "Unprocessable Content", f"from and to are at most {LONGEST_SPAN.days} days apart")
+    return start, end
+
+
+def _site(site: SiteEnergy, currency: str) -> dict[str, Any]:
+    parts = {name: to_kwh(value) for name, value in _parts(site).items()}
+    return {
+        "siteId": site.site_id,
+        "name": site.name,
+        "meters": site.meters,
+        "acKwh": to_kwh(site.ac),
+        "acJudgedKwh": to_kwh(site.ac_counted),
+        "acNobodyKwh": to_kwh(site.ac_nobody),
+        "acLeftOutKwh": {verdict: to_kwh(value) for verdict, value in sorted(site.ac_left_out.items())},
+        "acNotReceivedKwh": to_kwh(site.ac_not_received),
+        "dcJudgedKwh": to_kwh(site.dc_counted),
+        "lossKwh": to_kwh(site.ac_counted - site.dc_counted),
+        "lossPartsKwh": parts,
+        "avoidableKwh": to_kwh(site.losses.avoidable),
+        "tariffPerKwh": site.price.tariff_per_kwh,
+        "co2KgPerKwh": site.price.co2_kg_per_kwh,
+        "currency": currency,
+        "lossCost": site.price.cost(site.ac_counted - site.dc_counted),
+        "avoidableCost": site.price.cost(site.losses.avoidable),
+        "nobodyCost": site.price.cost(site.ac_nobody),
+        "lossCo2Kg": site.price.co2_kg(site.ac_counted - site.dc_counted),
+        "avoidableCo2Kg": site.price.co2_kg(site.losses.avoidable),
+    }
+
+
+def _parts(site: SiteEnergy) -> dict[str, int]:
+    """What cannot be taken apart is unexplained, so that the parts add up to the loss."""
+    found = site.losses
+    whole = site.ac_counted - site.dc_counted
+    return {
+        "overhead": found.overhead,
+        "conversion": found.conversion,
+        "conditioning": found.conditioning,
+        "standby": found.standby,
+        "unexplained": found.unexplained + whole - found.total,
+    }
+
+
+def _cells(site: SiteEnergy, start: datetime, end: datetime, currency: str) -> list[object]:
+    loss = site.ac_counted - site.dc_counted
+    return [
+        site.site_id,
+        site.name,
+        z(start),
+        z(end),
+        site.meters,
+        *(to_kwh(v) for v in (site.ac, site.ac_counted, site.ac_nobody, sum(site.ac_left_out.values()), site.ac_not_received)),
+        *(to_kwh(v) for v in (site.dc_counted, loss, *_parts(site).values(), site.losses.avoidable)),
+        site.price.tariff_per_kwh,
+        site.price.co2_kg_per_kwh,
+        site.price.cost(loss),
+        site.price.cost(site.losses.avoidable),
+        currency,
+        site.price.co2_kg(loss),
+        site.price.co2_kg(site.losses.avoidable),
+    ]
