@@ -70,12 +70,13 @@ class Lesson:
 
 
 def teaches(summary: Summary) -> bool:
-    """Whether a session may be learned from: ok, its charging hours known, and no less than the default calls ok where plain thresholds judged."""
+    """Whether a session may be learned from: ok, its charging hours known, and no less than the default calls ok.
+
+    The last also where a learned band or plain thresholds judged: what is ok by a band would else lower it, each night a little more.
+    """
     evidence = summary.evidence
     if summary.verdict is not Verdict.OK or not evidence.plain_charging_s or evidence.plain_ac_milliwh <= 0:
         return False
-    if summary.band:  # a band's lower edge is the default's at least
-        return True
     usual = default_band(to_kwh(evidence.plain_ac_milliwh), evidence.plain_charging_s / 3600)
     return evidence.plain_dc_milliwh / evidence.plain_ac_milliwh >= usual.low - (summary.uncertainty or 0.0)
 

@@ -197,14 +197,15 @@ def evidence(ratio: float, kw: float = 11, *, hours_known: bool = True) -> Evide
     return Evidence(Stream(dc, 240, 240, 240, 1000), Stream(ac, 240, 240, 240, 1000), ("depot-1",), s, dc, ac, s)
 
 
-def test_only_what_is_ok_teaches_and_plain_thresholds_teach_no_more_than_the_default_calls_ok() -> None:
-    plain = Thresholds("plain")
+def test_only_what_is_ok_teaches_and_no_less_than_the_default_calls_ok() -> None:
+    plain, learned = Thresholds("plain"), learn([Lesson(n, 2, (Hour(11, 11 * 0.885, 1),) * 8) for n in range(20)])
     assert teaches(summarise(evidence(0.92)))
     assert not teaches(summarise(evidence(0.80)))
     assert not teaches(summarise(evidence(0.92, hours_known=False)))
-    assert teaches(summarise(evidence(0.92), plain))
-    assert summarise(evidence(0.86), plain).verdict is Verdict.OK
-    assert not teaches(summarise(evidence(0.86), plain)), "ok by the plain threshold of 85 %, low by the default's 88.4 %"
+    for thresholds, known in ((plain, None), (Thresholds(), learned)):
+        assert teaches(summarise(evidence(0.92), thresholds, None, known))
+        assert summarise(evidence(0.86), thresholds, None, known).verdict is Verdict.OK
+        assert not teaches(summarise(evidence(0.86), thresholds, None, known)), "the default's lower edge is 88.4 %"
 
 
 def test_a_bin_is_an_hour_and_the_rest_joins_the_last() -> None:
