@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psycopg
 
-from bench import batches, herd, mixed, overload, peers, singles, way_out
+from bench import batches, herd, learning, mixed, overload, peers, singles, way_out
 from bench.installation import PROJECT, BenchError, Installation, Missing, installation
 from bench.machine import described
 from bench.table import Line, markdown, notes
@@ -70,6 +70,11 @@ def _way_out(_asked: Asked) -> Section:
         return way_out.lines(server.url), _version(server.url)
 
 
+def _learning(asked: Asked) -> Section:
+    with learning.database() as url:
+        return (learning.lines(url, 500, 3.0) if asked.quick else learning.lines(url)), _version(url)
+
+
 MEASUREMENTS: dict[str, Callable[[Asked], Section]] = {
     "singles": _fresh(_singles),
     "batches": _fresh(_batches),
@@ -77,6 +82,7 @@ MEASUREMENTS: dict[str, Callable[[Asked], Section]] = {
     "overload": _fresh(_overload),
     "mixed": _fresh(_mixed),
     "way_out": _way_out,
+    "learning": _learning,
 }
 
 

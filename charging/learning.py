@@ -70,12 +70,13 @@ class Lesson:
 
 
 def teaches(summary: Summary) -> bool:
-    """Whether a session may be learned from: ok, its charging hours known, and no less than the default calls ok where plain thresholds judged."""
+    """Whether a session may be learned from: ok, its charging hours known, and no less than the default calls ok.
+
+    The last also where a learned band or plain thresholds judged: what is ok by a band would else lower it, each night a little more.
+    """
     evidence = summary.evidence
     if summary.verdict is not Verdict.OK or not evidence.plain_charging_s or evidence.plain_ac_milliwh <= 0:
         return False
-    if summary.band:  # a band's lower edge is the default's at least
-        return True
     usual = default_band(to_kwh(evidence.plain_ac_milliwh), evidence.plain_charging_s / 3600)
     return evidence.plain_dc_milliwh / evidence.plain_ac_milliwh >= usual.low - (summary.uncertainty or 0.0)
 
@@ -106,7 +107,8 @@ def learn(lessons: Iterable[Lesson], source: Source = "learned", *, is_dc: bool 
     seen = [hour for lesson in known for hour in lesson.hours if hour.ac_kwh >= LEAST_BIN_KWH and hour.hours > 0]
     if days < LEAST_DAYS or sessions < LEAST_SESSIONS or len(seen) < LEAST_SESSIONS:
         return None
-    fit = _fitted(spread(seen, MOST_HOURS if source == "learned" else MOST_PEERS * MOST_PEER_HOURS), _Prior.of(is_dc))
+    kept = spread(len(seen), MOST_HOURS if source == "learned" else MOST_PEERS * MOST_PEER_HOURS)
+    fit = _fitted([seen[n] for n in kept], _Prior.of(is_dc))
     return Learned(fit.line, fit.error, fit.variance_share, fit.covariance, fit.variance_overhead, len(seen), sessions, days, source, is_dc)
 
 
@@ -114,24 +116,9 @@ def _in_time(lesson: Lesson) -> tuple[int, tuple[Hour, ...]]:
     return lesson.day, lesson.hours
 
 
-def spread(seen: Sequence[Hour], most: int) -> list[Hour]:
-    """`most` of them at most, evenly over the whole time: the newest alone would take a slow decline for normal."""
-    if len(seen) <= most:
-        return list(seen)
-    return [seen[n * len(seen) // most] for n in range(most)]
-
-
-def thinned(lessons: Iterable[Lesson], most: int) -> list[Lesson]:
-    """The same lessons with `most` hours together at most, evenly over the whole time."""
-    known = sorted((lesson for lesson in lessons if lesson.sessions), key=_in_time)
-    total = sum(len(lesson.hours) for lesson in known)
-    if total <= most:
-        return known
-    kept, found, passed = {n * total // most for n in range(most)}, list[Lesson](), 0
-    for lesson in known:
-        found.append(Lesson(lesson.day, lesson.sessions, tuple(hour for n, hour in enumerate(lesson.hours, passed) if n in kept)))
-        passed += len(lesson.hours)
-    return found
+def spread(count: int, most: int) -> Sequence[int]:
+    """Which of `count` hours are kept where there may be `most`: evenly over the whole time, for the newest alone take a slow decline for normal."""
+    return range(count) if count <= most else [n * count // most for n in range(most)]
 
 
 def learn_peers(by_vehicle: Iterable[Sequence[Lesson]], *, is_dc: bool = False) -> Learned | None:

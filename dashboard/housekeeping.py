@@ -145,7 +145,7 @@ def _run(
                     for day in compact(conn, now(), compact_after):
                         log.info("day_compacted", day=str(day))
                     compacts_again_at = None
-        except (psycopg.Error, PoolTimeout, partitions.DayClosed) as error:  # closed: our clock went far back
+        except (psycopg.Error, PoolTimeout, partitions.DayClosed, OSError) as error:  # closed: our clock went far back; no process to spare
             log.warning("housekeeping_failed", error=type(error).__name__)
         if stop.wait(_EVERY_S):
             if learner:

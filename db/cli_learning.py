@@ -1,7 +1,9 @@
 """`python -m db learn`: the nightly learning by hand, and what the server runs by itself."""
 
+import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 
 import click
@@ -36,7 +38,7 @@ def learn(url: Url, first: datetime | None, last: datetime | None, after_hours: 
     policies = Policies(Thresholds(settings.thresholds, settings.plain_low, settings.plain_critical))
     now = datetime.now(UTC)
     os.nice(_NICENESS)
-    with psycopg.connect(url(), autocommit=True, options=_OPTIONS) as conn:
+    with _without_collector(), psycopg.connect(url(), autocommit=True, options=_OPTIONS) as conn:
         try:
             if first:
                 learning.learn_days(conn, *_window(first, last, now), now, policies, done=_say)
@@ -47,6 +49,16 @@ def learn(url: Url, first: datetime | None, last: datetime | None, after_hours: 
                     pass
         except learning.Busy as error:
             raise click.ClickException(str(error)) from None
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Nothing here is cyclic, and looking for cycles among hundred thousands of lessons takes longer than learning from them."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _window(first: datetime, last: datetime | None, now: datetime) -> tuple[date, date]:

@@ -1,5 +1,6 @@
 """What a night's lessons change, heard vehicle by vehicle: bands of vehicles, which of them rest, and those of models."""
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from heapq import heappush, heappushpop
@@ -8,7 +9,7 @@ from zlib import crc32
 
 from charging.band import Learned
 from charging.charger import DC_CLASS
-from charging.learning import MOST_PEER_HOURS, MOST_PEERS, Lesson, is_frozen, learn, learn_peers, thinned
+from charging.learning import MOST_HOURS, MOST_PEER_HOURS, MOST_PEERS, Lesson, is_frozen, learn, learn_peers, spread
 from charging.verdict import Verdict
 from db.learning_sql import Key, Known, Taken
 
@@ -57,7 +58,7 @@ class Learner:
             self.frozen_since[key] = since
 
     def _learn(self, key: Key, taken: Sequence[Taken]) -> None:
-        learned = learn(lessons(taken), is_dc=key[1] == DC_CLASS)
+        learned = learn(lessons(taken, MOST_HOURS), is_dc=key[1] == DC_CLASS)
         if learned and _is_news(learned, self._known.get(key), self._ends):
             self.learned[key] = learned
 
@@ -87,9 +88,18 @@ def _is_low(one: Taken) -> bool:
     return one.newest_is_low
 
 
-def lessons(taken: Iterable[Taken]) -> list[Lesson]:
-    """In the words of the rule."""
-    return [Lesson(one.day.toordinal(), one.sessions, one.hours()) for one in taken if one.sessions]
+def lessons(taken: Sequence[Taken], most: int) -> list[Lesson]:
+    """In the words of the rule, with `most` hours together at most: making more only to leave them out took half the night."""
+    known = sorted((one for one in taken if one.sessions), key=_newest_at)
+    kept, found, passed = deque(spread(sum(len(one.charging_s) for one in known), most)), list[Lesson](), 0
+    for one in known:
+        after = passed + len(one.charging_s)
+        hours = []
+        while kept and kept[0] < after:
+            hours.append(one.hour(kept.popleft() - passed))
+        found.append(Lesson(one.day.toordinal(), one.sessions, tuple(hours)))
+        passed = after
+    return found
 
 
 class _Pool:
@@ -104,9 +114,9 @@ class _Pool:
             return
         place = -crc32(vehicle_id.encode())
         if len(self._heap) < MOST_PEERS:
-            heappush(self._heap, (place, vehicle_id, thinned(lessons(taken), MOST_PEER_HOURS)))
+            heappush(self._heap, (place, vehicle_id, lessons(taken, MOST_PEER_HOURS)))
         elif place > self._heap[0][0]:
-            heappushpop(self._heap, (place, vehicle_id, thinned(lessons(taken), MOST_PEER_HOURS)))
+            heappushpop(self._heap, (place, vehicle_id, lessons(taken, MOST_PEER_HOURS)))
 
     def lessons(self) -> list[list[Lesson]]:
         """By vehicle."""

@@ -96,13 +96,10 @@ def learn_day(conn: Conn, day: date, now: datetime, policies: Policies) -> Learn
 
 def _learn_day(conn: Conn, day: date, now: datetime, policies: Policies, as_of: date) -> Learnt:
     began = time.monotonic()
-    touched = {day}
     before = tables.taken_at(conn, day - ONE_DAY)
-    if before and before < begins(day + ONE_DAY):
-        take_lessons(conn, day - ONE_DAY, now, policies)
-        touched.add(day - ONE_DAY)
-    taught = take_lessons(conn, day, now, policies)
-    found = learn_bands(conn, as_of, touched, now)
+    days = 2 if before and before < begins(day + ONE_DAY) else 1
+    taught = take_lessons(conn, day, now, policies, days=days)
+    found = learn_bands(conn, as_of, {day - n * ONE_DAY for n in range(days)}, now)
     return Learnt(day, taught, found.vehicles, found.frozen, found.models, found.chargers, time.monotonic() - began)
 
 

@@ -29,10 +29,9 @@ class Taken(NamedTuple):
     newest_at: datetime
     newest_is_low: bool
 
-    def hours(self) -> tuple[Hour, ...]:
-        """In the words of the rule."""
-        rows = zip(self.ac_milliwh, self.dc_milliwh, self.charging_s, strict=True)
-        return tuple([Hour(ac / 1_000_000, dc / 1_000_000, s / 3600) for ac, dc, s in rows])
+    def hour(self, n: int) -> Hour:
+        """The n-th, in the words of the rule."""
+        return Hour(self.ac_milliwh[n] / 1_000_000, self.dc_milliwh[n] / 1_000_000, self.charging_s[n] / 3600)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +59,9 @@ class Changes:
 # ----------------------------------------------------------------------------------------------------------------------- lessons
 
 
-def replace_lessons(conn: Conn, day: date, vehicle_ids: Sequence[str], taken: Sequence[Taken]) -> None:
-    """These are the day's lessons of these vehicles, whatever was there."""
-    conn.execute("DELETE FROM lesson WHERE day = %s AND vehicle_id = ANY(%s)", (day, list(vehicle_ids)))
+def replace_lessons(conn: Conn, days: Sequence[date], vehicle_ids: Sequence[str], taken: Sequence[Taken]) -> None:
+    """These are the lessons of these vehicles on these days, whatever was there."""
+    conn.execute("DELETE FROM lesson WHERE day = ANY(%s) AND vehicle_id = ANY(%s)", (list(days), list(vehicle_ids)))
     with conn.cursor() as cursor:
         cursor.executemany(f"INSERT INTO lesson VALUES ({', '.join(['%s'] * len(Taken._fields))}) ON CONFLICT DO NOTHING", taken)
 

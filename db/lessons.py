@@ -14,7 +14,7 @@ from charging.sessions import Session
 from charging.verdict import Verdict
 from db import learning_sql as tables
 from db.engine import Conn
-from db.learning_sql import Key, Taken
+from db.learning_sql import Taken
 from db.queries import sessions
 from db.queries.policies import Policies
 
@@ -49,38 +49,49 @@ def chunk(conn: Conn) -> Iterator[None]:
     time.sleep(_REST_SHARE * (time.monotonic() - began))
 
 
-def take_lessons(conn: Conn, day: date, now: datetime, policies: Policies, vehicles_at_once: int = VEHICLES_AT_ONCE) -> int:
-    """Derive the sessions that ended on this UTC day and keep what they teach; of how many. Taken again, the day has the same lessons."""
+def take_lessons(
+    conn: Conn, day: date, now: datetime, policies: Policies, *, days: int = 1, vehicles_at_once: int = VEHICLES_AT_ONCE
+) -> int:
+    """Derive the sessions that ended on the `days` UTC days up to this one and keep what they teach; of how many on the day itself.
+
+    Taken again, a day has the same lessons. Two days at once cost little more than one, for sessions are looked for from the day before.
+    """
     taught, everyone = 0, tables.assigned_vehicles(conn)
+    wanted = [day - n * ONE_DAY for n in range(days)]
     for first in range(0, len(everyone), vehicles_at_once):
         with chunk(conn):
             some = everyone[first : first + vehicles_at_once]
-            taken = _taken(day, sessions.with_quarters(conn, some, begins(day), begins(day + ONE_DAY), now, policies))
-            tables.replace_lessons(conn, day, some, taken)
-            taught += sum(one.sessions for one in taken)
+            taken = _taken(sessions.with_quarters(conn, some, begins(wanted[-1]), begins(day + ONE_DAY), now, policies))
+            tables.replace_lessons(conn, wanted, some, taken)
+            taught += sum(one.sessions for one in taken if one.day == day)
     return taught
 
 
-def _taken(day: date, found: Iterable[tuple[Session, list[Plain]]]) -> list[Taken]:
-    of: dict[Key, list[tuple[Session, list[Plain]]]] = {}
+_Judged = tuple[Session, list[Plain]]
+
+
+def _taken(found: Iterable[_Judged]) -> list[Taken]:
+    of: dict[tuple[str, date, str], list[_Judged]] = {}
     for session, quarters in found:
         if session.summary.verdict in (Verdict.OK, Verdict.LOW):
-            of.setdefault((session.vehicle_ids[0], session.meter_id or ""), []).append((session, quarters))
-    return [_of_meter(day, key, sorted(of[key], key=_end)) for key in sorted(of)]
+            # A session that ended on the stroke of midnight ended on the day before.
+            day = (session.end - timedelta(microseconds=1)).date()
+            of.setdefault((session.vehicle_ids[0], day, session.meter_id or ""), []).append((session, quarters))
+    return [_of_meter(*key, sorted(of[key], key=_end)) for key in sorted(of)]
 
 
-def _end(judged: tuple[Session, list[Plain]]) -> datetime:
+def _end(judged: _Judged) -> datetime:
     return judged[0].end
 
 
-def _of_meter(day: date, key: Key, judged: Sequence[tuple[Session, list[Plain]]]) -> Taken:
+def _of_meter(vehicle_id: str, day: date, meter_id: str, judged: Sequence[_Judged]) -> Taken:
     newest = judged[-1][0]
     ok = [(session, quarters) for session, quarters in judged if teaches(session.summary)]
     hours = [one for session, quarters in ok for one in bins(quarters, _step_milliwh(session))]
     return Taken(
-        vehicle_id=key[0],
+        vehicle_id=vehicle_id,
         day=day,
-        meter_id=key[1],
+        meter_id=meter_id,
         sessions=len(ok),
         ac_milliwh=[one.ac_milliwh for one in hours],
         dc_milliwh=[one.dc_milliwh for one in hours],

@@ -25,7 +25,6 @@ from charging.learning import (
     seen_to_give_w,
     spread,
     teaches,
-    thinned,
 )
 from charging.verdict import Thresholds, Verdict, summarise
 
@@ -198,14 +197,15 @@ def evidence(ratio: float, kw: float = 11, *, hours_known: bool = True) -> Evide
     return Evidence(Stream(dc, 240, 240, 240, 1000), Stream(ac, 240, 240, 240, 1000), ("depot-1",), s, dc, ac, s)
 
 
-def test_only_what_is_ok_teaches_and_plain_thresholds_teach_no_more_than_the_default_calls_ok() -> None:
-    plain = Thresholds("plain")
+def test_only_what_is_ok_teaches_and_no_less_than_the_default_calls_ok() -> None:
+    plain, learned = Thresholds("plain"), learn([Lesson(n, 2, (Hour(11, 11 * 0.885, 1),) * 8) for n in range(20)])
     assert teaches(summarise(evidence(0.92)))
     assert not teaches(summarise(evidence(0.80)))
     assert not teaches(summarise(evidence(0.92, hours_known=False)))
-    assert teaches(summarise(evidence(0.92), plain))
-    assert summarise(evidence(0.86), plain).verdict is Verdict.OK
-    assert not teaches(summarise(evidence(0.86), plain)), "ok by the plain threshold of 85 %, low by the default's 88.4 %"
+    for thresholds, known in ((plain, None), (Thresholds(), learned)):
+        assert teaches(summarise(evidence(0.92), thresholds, None, known))
+        assert summarise(evidence(0.86), thresholds, None, known).verdict is Verdict.OK
+        assert not teaches(summarise(evidence(0.86), thresholds, None, known)), "the default's lower edge is 88.4 %"
 
 
 def test_a_bin_is_an_hour_and_the_rest_joins_the_last() -> None:
@@ -228,16 +228,15 @@ def len_h(one: Plain) -> float:
 
 
 def test_work_is_bounded_and_spread_over_the_whole_time() -> None:
-    seen = [Hour(n, n, 1) for n in range(1000)]
-    kept = spread(seen, MOST_HOURS)
-    assert len(kept) == MOST_HOURS
-    assert kept[0] == seen[0]
-    assert abs(kept[MOST_HOURS // 2].ac_kwh - 500) < 10
-    lessons = [Lesson(day, 1, tuple(Hour(day, n, 1) for n in range(5))) for day in range(40)]
-    few = thinned(lessons, 16)
-    assert sum(len(lesson.hours) for lesson in few) == 16
-    assert {lesson.day // 10 for lesson in few if lesson.hours} == {0, 1, 2, 3}
-    assert thinned(lessons, 200) == lessons
+    kept = spread(1000, MOST_HOURS)
+    assert len(set(kept)) == MOST_HOURS
+    assert kept[0] == 0
+    assert abs(kept[MOST_HOURS // 2] - 500) < 10
+    assert list(spread(100, MOST_HOURS)) == list(range(100))
+    early, late = Hour(11, 10.2, 1), Hour(11, 10.0, 1)
+    learned = learn([Lesson(day, 1, ((early if day < 50 else late),) * 10) for day in range(100)])
+    assert learned
+    assert learned.line.efficiency(11, 1) == pytest.approx(10.1 / 11, abs=0.002)
 
 
 def test_a_model_is_known_from_three_vehicles_of_it() -> None:
