@@ -152,7 +152,7 @@ def test_the_loss_is_taken_apart_in_kwh_money_and_co2() -> None:
     assert '"4.50"' in text  # kg
     assert f'"{parts.avoidable / 1e6:.2f}"' in text
     assert "at 0.30 EUR and 0.50 kg CO₂ a kWh" in text
-    assert "above the upper edge of the expected band, 94.1 %" in text
+    assert "not lost at the upper edge of the expected band, 94.1 %" in text
 
 
 def test_the_bar_is_as_long_as_its_parts_and_is_read_out() -> None:

@@ -90,7 +90,7 @@ def _table(parts: Losses, price: Price, currency: str, summary: Summary) -> html
         [html.Th("Part", scope="col"), *(html.Th(unit, scope="col", className="is-number") for unit in ("kWh", currency, "kg CO₂"))]
     )
     rows = [_part(name, getattr(parts, name), price) for name in PARTS]
-    edge = f"above the upper edge of the expected band, {fmt.percent(summary.expected_high)}"
+    edge = f"not lost at the upper edge of the expected band, {fmt.percent(summary.expected_high)}"
     foot = [
         _row("Lost in all", None, "", parts.total, price, "is-total"),
         _row("Avoidable", None, edge, parts.avoidable, price, "is-avoidable"),
