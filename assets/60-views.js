@@ -62,16 +62,19 @@
     leftOut: (f) => leftOut(f.leftOut, 1),
     lossKwh: (f) => format.amount(f.lossKwh),
     lossCost: (f) => `${format.money(f.lossCost, f.currency)} · ${format.amount(f.lossCo2Kg)} kg CO₂`,
+    lossPrices: (f) => (f.ownPrices ? `own prices of ${format.number(f.ownPrices)} ${f.ownPrices === 1 ? "site" : "sites"}` : ""),
     lossOf: (f) => `of ${format.amount(f.acKwh)} kWh from the grid`,
     alerts: (f) => format.number(f.alerts),
     critical: (f) => (f.alerts ? `${format.number(f.critical)} critical, ${format.number(f.alerts - f.critical)} warning` : "nothing needs anyone"),
     asOf: () => `at ${format.clock(live.asOf)}`,
     window: (_, p) => `24 h to ${format.clock(p.windowTo, false)}`,
   };
+  const PRICES = "Each vehicle's loss at the tariff and the grid intensity of the site where it charged; where a site has none, at those of the settings.";
   function figures({ figures: values, ...picture }) {
     for (const element of document.querySelectorAll("[data-figure]")) {
       text(element, FIGURES[element.dataset.figure](values, picture));
       if (element.dataset.figure === "leftOut") element.title = leftOut(values.leftOut, Infinity);
+      if (element.dataset.figure === "lossCost") element.title = PRICES;
     }
     for (const card of document.querySelectorAll("[data-attention]")) card.classList.toggle("needs-attention", values[card.dataset.attention] > 0);
     for (const scale of document.querySelectorAll("#fleet-scale")) views.scale(scale, values.efficiency, values.expectedLow, values.expectedHigh);

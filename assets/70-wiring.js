@@ -35,6 +35,21 @@
   }
   document.addEventListener("click", copy);
 
+  /** What a part of the vehicle page was last drawn with. */
+  const drawn = new Map();
+  /** A number that grows when this part is due: with a new reading, but not sooner than `everyS` after the last time, and at once when the database came back. */
+  function due(part, vehicleId, everyS, before) {
+    const { live } = voltledger, index = live.at.get(vehicleId), now = window.performance.now() / 1000;
+    const reading = index === undefined ? null : live.picture.vehicles.recordedAt[index], last = drawn.get(part);
+    const same = { vehicleId, reading, recoveries: live.recoveries };
+    if (before === null || before === undefined || last?.vehicleId !== vehicleId) { drawn.set(part, { ...same, at: now }); return 0; }
+    if (last.reading === null) last.reading = reading; // the picture came after the page
+    const back = last.recoveries !== live.recoveries;
+    if (!back && (last.reading === reading || now - last.at < everyS)) return window.dash_clientside.no_update;
+    drawn.set(part, { ...same, at: now });
+    return before + 1;
+  }
+
   clientside.voltledger = {
     /** The one clock of every page. */
     async tick() {
@@ -101,6 +116,20 @@
       const index = voltledger.live.at.get(vehicleId);
       const beat = `${index === undefined ? "" : voltledger.live.picture.vehicles.recordedAt[index]}/${voltledger.live.recoveries}`;
       return beat === before ? window.dash_clientside.no_update : beat;
+    },
+    /** When the chosen range is due again: over 24 hours with every reading, longer ones once a minute. Nothing is due while nothing came. */
+    windowDue(_, vehicleId, range, before) {
+      return due("window", vehicleId, range === "24h" ? 0 : 60, before);
+    },
+    chargersDue(_, vehicleId, before) {
+      return due("chargers", vehicleId, 60, before);
+    },
+    /** Fills the vehicle page's cards with what the server drew, or empties them for another vehicle. */
+    painted(live, window_, chargers) {
+      voltledger.paint(live, ["vehicle-now", "vehicle-readings"]);
+      voltledger.paint(window_, ["vehicle-verdict", "vehicle-history", "vehicle-losses", "vehicle-sessions"]);
+      voltledger.paint(chargers, ["vehicle-chargers", "vehicle-assignments"]);
+      return null;
     },
     /** The part of the window the viewer zoomed into, to be kept when new readings draw the charts anew; null for the whole. */
     zoomed(event) {

@@ -53,7 +53,7 @@ def create_dash(settings: config.Settings | None = None) -> Dash:
     window = FleetWindow(policies)
     price = Price(settings.tariff_per_kwh, settings.grid_co2_kg_per_kwh)
     server = api_app.create(ApiServices(reading, intake, policies, _now, window, settings.tick_s, price, settings.currency))
-    money = Money(settings.tariff_per_kwh, settings.currency, settings.grid_co2_kg_per_kwh)
+    money = Money(price, settings.currency)
     picture = FleetPicture(reading, settings.tick_s, settings.silent_after_s, money, window, _now)
     dash = _dash(server, Services(settings, reading, picture, policies, _now))
     # The first picture of a large fleet takes seconds: made before anybody asks for it.

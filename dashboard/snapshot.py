@@ -14,7 +14,10 @@ import psycopg
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from charging.fleet import FleetSummary, total
+from charging.losses import Price
 from charging.verdict import Summary, Verdict
+from dashboard.costs import Bill, bill, own_prices
+from db import sites
 from db.engine import Conn
 from db.queries import devices
 from db.queries.devices import MeterNow, VehicleNow
@@ -28,11 +31,10 @@ _SAME_TICK = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """What a kWh lost costs and emits."""
+    """What a kWh lost costs and emits where a site says nothing else."""
 
-    tariff_per_kwh: float
+    price: Price
     currency: str
-    co2_kg_per_kwh: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +100,11 @@ class FleetPicture:
         day = self._window.day(self._pool.connection, lambda: now, self._tick_s * _SAME_TICK)
         with self._pool.connection() as conn:
             vehicles, meters = devices.vehicles(conn, now), {m.meter_id: m for m in devices.meters(conn)}
-        return self._drawn(vehicles, meters, day, now)
+            own = own_prices(sites.sites(conn), self._money.price)
+        spent = bill(vehicles, meters, day.summaries, own, self._money.price)
+        return self._drawn(vehicles, meters, day, spent, now)
 
-    def _drawn(self, vehicles: list[VehicleNow], meters: dict[str, MeterNow], day: FleetDay, now: datetime) -> dict[str, Any]:
+    def _drawn(self, vehicles: list[VehicleNow], meters: dict[str, MeterNow], day: FleetDay, spent: Bill, now: datetime) -> dict[str, Any]:
         at, evidence = day.at, day.summaries
         rows = [_row(v, meters.get(v.meter_id or ""), evidence.get(v.vehicle_id), now, self._silent_after_s) for v in vehicles]
         alerts = _alerts(vehicles, evidence, at)
@@ -112,7 +116,7 @@ class FleetPicture:
             "windowTo": _z(at),
             "stale": False,
             "figures": {
-                **_figures(total(evidence.values()), self._money),
+                **_figures(total(evidence.values()), spent, self._money.currency),
                 "vehicles": len(rows),
                 "reporting": sum(1 for row in rows if not row["silent"]),
                 "silent": sum(1 for row in rows if row["silent"]),
@@ -206,7 +210,7 @@ def _alerts(vehicles: list[VehicleNow], evidence: dict[str, Summary], at: dateti
     ]
 
 
-def _figures(fleet: FleetSummary, money: Money) -> dict[str, Any]:
+def _figures(fleet: FleetSummary, spent: Bill, currency: str) -> dict[str, Any]:
     return {
         "efficiency": fleet.efficiency,
         "expectedLow": fleet.expected_low,
@@ -216,9 +220,10 @@ def _figures(fleet: FleetSummary, money: Money) -> dict[str, Any]:
         "acKwh": fleet.ac_kwh,
         "dcKwh": fleet.dc_kwh,
         "lossKwh": fleet.loss_kwh,
-        "lossCost": fleet.loss_kwh * money.tariff_per_kwh,
-        "currency": money.currency,
-        "lossCo2Kg": fleet.loss_kwh * money.co2_kg_per_kwh,
+        "lossCost": spent.cost,
+        "currency": currency,
+        "lossCo2Kg": spent.co2_kg,
+        "ownPrices": spent.own_sites,
     }
 
 

@@ -25,11 +25,17 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 import config
 from charging.evidence import Evidence, Stream
+from charging.losses import Price
+from charging.matrix import Cell
+from charging.sessions import Session
 from charging.verdict import Summary, summarise
 from dashboard import app as composition
 from dashboard.figures import Timeline
-from dashboard.pages import vehicle as vehicle_page
+from dashboard.pages.vehicle import loading
+from dashboard.pages.vehicle.loading import RANGES, Chargers, Live, Range, Window
 from dashboard.snapshot import Picture
+from db.assignment_changes import AssignmentChange
+from db.assignments import Assignment
 from db.queries import performance
 from db.queries.devices import LatestReading, MeterNow, VehicleNow
 from db.queries.history import MeterPoint, VehiclePoint
@@ -43,6 +49,7 @@ COLUMNS = (
     "id,name,site,meterId,lat,lon,positionFrom,soc,powerKw,batteryTemp,recordedAt,efficiency,expectedLow,expectedHigh,acKwh,dcKwh,lossKwh,uncertainty,"
     "verdict,severity,charging,silent"
 ).split(",")
+PRICE = Price(0.3, 0.35)
 HOSTILE_NAME = '<img src=x onerror="alert(1)"> & "Van"'
 
 
@@ -122,7 +129,7 @@ class FakeFleet:
         return {
             "vehicles": self.size, "reporting": self.size - silent, "silent": silent, "charging": len(charging), "chargingKw": round(sum(r["powerKw"] for r in charging), 1),
             "efficiency": dc / ac if ac else None, "expectedLow": 0.867 if ac else None, "expectedHigh": 0.939 if ac else None, "counted": len(counted), "leftOut": left_out, "acKwh": ac, "dcKwh": dc,
-            "lossKwh": ac - dc, "lossCost": (ac - dc) * 0.3, "currency": "EUR", "lossCo2Kg": (ac - dc) * 0.35, "alerts": len(alerts), "critical": sum(a["severity"] == "critical" for a in alerts),
+            "lossKwh": ac - dc, "lossCost": (ac - dc) * 0.3, "currency": "EUR", "lossCo2Kg": (ac - dc) * 0.35, "ownPrices": 2, "alerts": len(alerts), "critical": sum(a["severity"] == "critical" for a in alerts),
             "meters": self.size, "metersReporting": max(0, self.size - silent - 1),
         }  # fmt: skip
 
@@ -131,14 +138,28 @@ class FakeFleet:
         raw = orjson.dumps(self.content())
         return Picture(gzip.compress(raw, 5), hashlib.sha256(raw).hexdigest()[:24], 0.0)
 
-    def load(
-        self, _: Any, vehicle_id: str, chosen: vehicle_page.Range, at: datetime | None, now: datetime, __: Any
-    ) -> vehicle_page.Loaded | None:
-        """Like dashboard.pages.vehicle.load, for any id of this fleet."""
+    def row(self, vehicle_id: str) -> dict[str, Any] | None:
+        """What is known of an id. Raises ConnectionError while the database is away."""
         if self.away:
             raise ConnectionError("the database is away")
-        row = next((row for row in self.rows if row["id"] == vehicle_id), None)
-        return loaded(row, chosen, at, now) if row else None
+        return next((row for row in self.rows if row["id"] == vehicle_id), None)
+
+    def load_live(self, _: Any, vehicle_id: str, now: datetime) -> Live | None:
+        """Like dashboard.pages.vehicle.loading.load_live, for any id of this fleet; the others likewise."""
+        row = self.row(vehicle_id)
+        return live(row, now) if row else None
+
+    def load_window(self, _: Any, vehicle_id: str, chosen: Range, end: datetime, *__: Any) -> Window:
+        row = self.row(vehicle_id)
+        return (
+            window(row, chosen, end)
+            if row
+            else Window(vehicle_id, chosen, end, None, Timeline(end - chosen.span, end, [], 3600, [], [], 900), [], PRICE, "EUR")
+        )
+
+    def load_chargers(self, _: Any, vehicle_id: str, end: datetime, now: datetime, __: Any) -> Chargers:
+        row = self.row(vehicle_id)
+        return chargers(row, end, now) if row else Chargers(vehicle_id, end, now, [], "", [], [])
 
 
 def _verdict(fate: float) -> tuple[str, str | None]:
@@ -174,7 +195,7 @@ def summary(ac_kwh: float, efficiency: float, hours: float, readings: int = 60) 
     )  # fmt: skip
 
 
-def timeline(row: dict[str, Any], chosen: vehicle_page.Range, end: datetime) -> Timeline:
+def timeline(row: dict[str, Any], chosen: Range, end: datetime) -> Timeline:
     """Charging at night, standing by day, one gap in the afternoon."""
     start, draw = end - chosen.span, random.Random(row["id"])
     efficiency = row["efficiency"] or 0.9
@@ -199,9 +220,8 @@ def timeline(row: dict[str, Any], chosen: vehicle_page.Range, end: datetime) -> 
     return Timeline(start, end, bins, chosen.bin_s, vehicle, meter, chosen.point_s)
 
 
-def loaded(row: dict[str, Any], chosen: vehicle_page.Range, at: datetime | None, now: datetime) -> vehicle_page.Loaded:
-    """Everything the vehicle page draws."""
-    end = at or now
+def live(row: dict[str, Any], now: datetime) -> Live:
+    """The vehicle as it is."""
     recorded = datetime.fromtimestamp(row["recordedAt"], UTC)
     meter = row["meterId"] and MeterNow(
         row["meterId"], None, None, row["site"], 11.0, recorded, recorded, 0.17, row["powerKw"] * 1.09, 231.2, row["lat"], row["lon"]
@@ -214,8 +234,36 @@ def loaded(row: dict[str, Any], chosen: vehicle_page.Range, at: datetime | None,
         LatestReading(recorded - timedelta(minutes=k), recorded - timedelta(minutes=k) + timedelta(seconds=2 if k % 9 else 3900), 0.1612 if row["charging"] else 0.0, row["soc"], row["batteryTemp"] if k % 5 else None)
         for k in range(50)
     ]  # fmt: skip
-    whole = summary(row["acKwh"] or 62.1, row["efficiency"], 9.0, 1440) if row["efficiency"] else summary(0.0, 1.0, 0.0, 1440)
-    return vehicle_page.Loaded(now_state, whole, timeline(row, chosen, end), readings, end, now, at is not None)
+    return Live(now_state, readings, now)
+
+
+def window(row: dict[str, Any], chosen: Range, end: datetime) -> Window:
+    """A charge every night."""
+    whole = summary(row["acKwh"] or 62.1, row["efficiency"], 6.0, 1440) if row["efficiency"] else summary(0.0, 1.0, 0.0, 1440)
+    nights = [end - timedelta(days=n, hours=8) for n in range(chosen.span.days) if row["efficiency"]]
+    charged = [session(row, at, at + timedelta(hours=5, minutes=17), n % 6 == 4) for n, at in enumerate(nights)]
+    return Window(row["id"], chosen, end, whole, timeline(row, chosen, end), charged[::-1], PRICE, "EUR")
+
+
+def session(row: dict[str, Any], start: datetime, end: datetime, poor: bool = False) -> Session:
+    """At the vehicle's own charger; a `poor` one has too few readings to be judged."""
+    ac = 9.2 * (end - start).total_seconds() / 3600
+    judged = summary(0.6 if poor else ac, row["efficiency"], (end - start).total_seconds() / 3600)
+    return Session((row["id"],), row["meterId"], start, end, False, 9.2, 10.9, 34.0, 96.0, judged)
+
+
+def chargers(row: dict[str, Any], end: datetime, now: datetime) -> Chargers:
+    """Three vehicles at three chargers; the first one is low everywhere, one pair has too little evidence."""
+    low, meter = row["efficiency"] or 0.9, row["meterId"] or "CP-1"
+    ratios = {(row["id"], meter): low, (row["id"], "CP-90001"): low, ("VAN-A", meter): 0.92, ("VAN-A", "CP-90001"): 0.91, ("VAN-B", "CP-90001"): 0.92, ("VAN-B", "CP-90002"): 0.9}  # fmt: skip
+    cells = [Cell(*pair, summary(0.4 if pair[1] == "CP-90002" else 61.4, ratio, 6.0)) for pair, ratio in ratios.items()]
+    turned = now - timedelta(days=20)
+    assignments = [Assignment(row["id"], "CP-90001", None, turned), Assignment(row["id"], meter, turned, None)]
+    changes = [
+        AssignmentChange(2, now - timedelta(days=12), "anna", "api", row["id"], turned, turned + timedelta(days=3), "CP-90001", meter, True, "the cable was moved earlier"),
+        AssignmentChange(1, now - timedelta(days=17), "import", "bulk", row["id"], turned + timedelta(days=3), None, "CP-90001", meter, False, None),
+    ]  # fmt: skip
+    return Chargers(row["id"], end, now, cells, "", assignments, changes)
 
 
 class _Quiet(WSGIRequestHandler):
@@ -228,16 +276,20 @@ class _Quiet(WSGIRequestHandler):
 @contextmanager
 def served(fleet: FakeFleet, csp: bool = True) -> Iterator[str]:
     """The real pages over this fleet, on a free port. With `csp`, a strict policy: whatever breaks it shows as a console error."""
-    real_load, real_bins = vehicle_page.load, performance.bins
-    vehicle_page.load = fleet.load  # type: ignore[assignment]
-    performance.bins = lambda _, vehicle_id, start, end, *__: timeline(fleet_row(fleet, vehicle_id), vehicle_page.RANGES["24h"], end).bins  # type: ignore[assignment]
+    loads = ("load_live", "load_window", "load_chargers")
+    real, real_bins = {name: getattr(loading, name) for name in loads}, performance.bins
+    for name in loads:
+        setattr(loading, name, getattr(fleet, name))
+    performance.bins = lambda _, vehicle_id, start, end, *__: timeline(fleet_row(fleet, vehicle_id), RANGES["24h"], end).bins  # type: ignore[assignment]
     server = make_server("127.0.0.1", 0, _app(fleet, csp).server, threaded=True, request_handler=_Quiet)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
-        vehicle_page.load, performance.bins = real_load, real_bins
+        performance.bins = real_bins
+        for name in loads:
+            setattr(loading, name, real[name])
 
 
 def fleet_row(fleet: FakeFleet, vehicle_id: str) -> dict[str, Any]:

@@ -202,7 +202,7 @@ def test_a_vehicles_page_recovers_when_the_database_is_back(browser: Browser, fl
         page = watched.go(f"/vehicles/{_low(fleet)}", "#callback-note:not([hidden])")
         fleet.away = False
         fleet.tick(60)
-        expect(page.locator("#vehicle-page")).to_have_attribute("data-state", "ready", timeout=2 * TICK_MS)
+        expect(page.locator("#vehicle-page")).to_have_attribute("data-state", "ready", timeout=3 * TICK_MS)
         expect(page.locator("#callback-note")).to_be_hidden()
         page.context.close()
 
@@ -250,6 +250,7 @@ def test_a_zoom_survives_new_readings(at: Watched, fleet: FakeFleet) -> None:
     page.wait_for_timeout(TICK_MS)  # until the first picture has been seen
     shown = "() => document.querySelector('#vehicle-graph .js-plotly-plot').layout.xaxis.range.map((at) => String(at).slice(0, 16))"
     whole = page.evaluate(shown)
+    page.locator("#vehicle-graph").scroll_into_view_if_needed()
     box = page.locator("#vehicle-graph .nsewdrag").first.bounding_box()
     assert box
     page.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + 20)
@@ -259,7 +260,7 @@ def test_a_zoom_survives_new_readings(at: Watched, fleet: FakeFleet) -> None:
     page.wait_for_timeout(600)
     zoomed = page.evaluate(shown)
     assert zoomed != whole
-    with page.expect_response(lambda r: "_dash-update-component" in r.url, timeout=2 * TICK_MS):
+    with page.expect_response(lambda r: "vehicle-graph.figure" in (r.request.post_data or ""), timeout=2 * TICK_MS):
         fleet.tick(60)
         row["recordedAt"] = int(fleet.now.timestamp()) - 1
     page.wait_for_timeout(800)
@@ -269,17 +270,18 @@ def test_a_zoom_survives_new_readings(at: Watched, fleet: FakeFleet) -> None:
 def test_a_past_window_and_its_range_are_in_the_address(at: Watched, fleet: FakeFleet) -> None:
     """Deep links work, and the range stays when it is sent on."""
     page = at.go(f"/vehicles/{_low(fleet)}?at=2016-06-27T00:14:00Z")
-    expect(page.locator("#vehicle-top")).to_contain_text("You are looking at the past")
-    expect(page.locator("#vehicle-top")).to_contain_text("27 Jun 2016, 02:14 UTC+2")
+    expect(page.locator("#vehicle-head")).to_contain_text("You are looking at the past")
+    expect(page.locator("#vehicle-head")).to_contain_text("27 Jun 2016, 02:14 UTC+2")
     page.get_by_text("7 d", exact=True).click()
-    expect(page.locator("#vehicle-top")).to_contain_text("7 days to 27 Jun 2016")
+    expect(page.locator("#vehicle-verdict")).to_contain_text("7 days to 27 Jun 2016")
+    expect(page.locator("#vehicle-sessions tbody tr")).to_have_count(7)
     assert page.url.endswith("?at=2016-06-27T00%3A14%3A00Z&range=7d") or page.url.endswith("?at=2016-06-27T00:14:00Z&range=7d")
 
 
 def test_an_unknown_vehicle_says_what_would_make_it_appear(at: Watched) -> None:
     """No charts, no error."""
     page = at.go("/vehicles/nobody", "#vehicle-page[data-state=unknown]")
-    expect(page.locator("#vehicle-top")).to_contain_text("Nobody has heard of nobody")
+    expect(page.locator("#vehicle-head")).to_contain_text("Nobody has heard of nobody")
 
 
 def test_a_group_opens_and_stacked_vehicles_stand_apart(at: Watched) -> None:

@@ -17,9 +17,11 @@ from dashboard.components.readings import readings_table
 from dashboard.components.scale import scale
 from dashboard.components.verdict import KINDS, badge, kind_of
 from dashboard.pages import alerts, fleet, vehicle
+from dashboard.pages.vehicle import drawing
+from dashboard.pages.vehicle.loading import RANGES
 from dashboard.shell import layout as shell_layout
 from db.queries.devices import LatestReading
-from tests.browser_support import FakeFleet, loaded, summary
+from tests.browser_support import FakeFleet, live, summary, window
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 VIEWER = {"zone": "UTC", "scheme": "light"}
@@ -108,37 +110,38 @@ def test_the_filter_of_the_address_is_in_the_controls() -> None:
 def test_vehicle_page_tells_verdict_reason_and_numbers() -> None:
     """With the window and both energies."""
     row = _row()
-    top, figure, readings, state = vehicle.draw(loaded(row, vehicle.RANGES["24h"], None, NOW), row["id"], "24h", VIEWER)
-    text = _text(top)
+    head, now, readings, state = drawing.live(live(row, NOW), row["id"], None, VIEWER)
+    verdict, figure, file, *_ = drawing.window(window(row, RANGES["24h"], NOW), False, VIEWER)
     assert state == "ready"
     assert figure["data"]
     assert readings is not None
-    assert all(
-        part in text for part in (row["name"], "is below", "From the grid (AC)", "kWh", "24 hours to 24 Nov 2026, 12:00", "format=csv")
-    )
+    assert all(part in _text(head) for part in (row["name"], "as of 24 Nov 2026, 12:00:00"))
+    assert "State of charge" in _text(now)
+    assert all(part in _text(verdict) for part in ("is below", "From the grid (AC)", "kWh", "24 hours to 24 Nov 2026, 12:00:00"))
+    assert "history?format=csv&from=2026-11-23T12:00:00Z&to=2026-11-24T12:00:00Z&bucket=15m" in _text(file)
 
 
 def test_a_past_window_says_so_and_leads_back() -> None:
     """`?at=` shows what was, with its zone."""
     row, at = _row(), datetime(2016, 6, 27, 0, 14, tzinfo=UTC)
-    top, *_ = vehicle.draw(loaded(row, vehicle.RANGES["24h"], at, NOW), row["id"], "24h", VIEWER)
-    assert "You are looking at the past: 26 Jun 2016, 00:14 to 27 Jun 2016, 00:14 UTC" in _text(top)
-    assert "to=2016-06-27T00:14:00Z" in _text(top)
+    head, *_ = drawing.live(live(row, NOW), row["id"], (at - timedelta(hours=24), at), VIEWER)
+    assert "You are looking at the past: 26 Jun 2016, 00:14 to 27 Jun 2016, 00:14 UTC" in _text(head)
+    assert "to=2016-06-27T00:14:00Z" in _text(drawing.window(window(row, RANGES["24h"], at), True, VIEWER))
 
 
 def test_an_unknown_vehicle_is_no_error() -> None:
     """The page says what would make it appear."""
-    top, figure, readings, state = vehicle.draw(None, "nobody", "24h", VIEWER)
-    assert (state, figure["data"], readings) == ("unknown", [], None)
-    assert "Nobody has heard of nobody" in _text(top)
+    head, now, readings, state = drawing.live(None, "nobody", None, VIEWER)
+    assert (state, now, readings) == ("unknown", None, None)
+    assert "Nobody has heard of nobody" in _text(head)
 
 
 def test_names_are_text() -> None:
     """No component is allowed to take HTML, whatever a name looks like."""
     row = _row(name="<script>alert(1)</script>")
-    top, *_ = vehicle.draw(loaded(row, vehicle.RANGES["24h"], None, NOW), row["id"], "24h", VIEWER)
-    assert "dangerously" not in _text(top)
-    assert "<script>alert(1)</script>" in _text(top)
+    head, *_ = drawing.live(live(row, NOW), row["id"], None, VIEWER)
+    assert "dangerously" not in _text(head)
+    assert "<script>alert(1)</script>" in _text(head)
 
 
 @pytest.mark.parametrize("pattern", [r"\beval\(", r"new Function", r"innerHTML", r"outerHTML", r"insertAdjacentHTML", r"document\.write"])

@@ -7,7 +7,9 @@ from typing import Any
 
 import orjson
 import psycopg
+import pytest
 
+from charging.losses import Price
 from dashboard import housekeeping
 from dashboard.snapshot import FleetPicture, Money
 from db.engine import pool
@@ -29,7 +31,7 @@ def test_the_picture_says_what_the_api_says_and_survives_the_database(database_u
         client.post("/v1/telemetry/batch", json={"vehicles": [van(), van(vehicleId="van-8", latitude=1, longitude=2)], "meters": [depot()]})
         answer = client.get("/v1/analytics/performance/van-7").get_json()
     reading = pool(database_url, 1, "read", 5)
-    picture = FleetPicture(reading, 0.0, 900, Money(0.3, "EUR", 0.35), FleetWindow(Policies(), math.inf), lambda: NOW)
+    picture = FleetPicture(reading, 0.0, 900, Money(Price(0.3, 0.35), "EUR"), FleetWindow(Policies(), math.inf), lambda: NOW)
     first = content(picture)
     assert first["vehicles"]["id"] == ["van-7", "van-8"]
     assert first["vehicles"]["positionFrom"] == ["meter", "vehicle"]
@@ -42,6 +44,29 @@ def test_the_picture_says_what_the_api_says_and_survives_the_database(database_u
     reading.close(1)
     away = content(picture)
     assert (away["stale"], away["vehicles"]["id"]) == (True, ["van-7", "van-8"])
+
+
+def test_the_loss_costs_what_each_site_says_else_what_the_settings_say(database_url: str) -> None:
+    """1 kWh is lost at each of four meters; the site of the meter comes before the vehicle's."""
+    with api(database_url, NOW) as client:
+        client.put("/v1/sites/dear", json={"name": "Dear", "tariffPerKwh": 0.5})
+        client.put("/v1/sites/green", json={"name": "Green", "tariffPerKwh": 0.2, "co2KgPerKwh": 0.01})
+        client.put("/v1/sites/plain", json={"name": "Plain"})
+        for n, (vehicle_site, meter_site) in enumerate([("green", "dear"), ("green", None), ("plain", None), (None, "plain")]):
+            client.put(f"/v1/vehicles/van-{n}", json={"siteId": vehicle_site})
+            client.put(f"/v1/meters/depot-{n}", json={"siteId": meter_site})
+            client.put(f"/v1/mappings/van-{n}", json={"meterId": f"depot-{n}"})
+            client.post("/v1/telemetry/batch", json={"vehicles": [van(vehicleId=f"van-{n}")], "meters": [depot(meterId=f"depot-{n}")]})
+        told = [client.get(f"/v1/vehicles/van-{n}/losses?to=2026-02-04T12:00:00Z").get_json() for n in range(4)]
+    reading = pool(database_url, 1, "read", 5)
+    picture = FleetPicture(reading, 0.0, 900, Money(Price(0.3, 0.35), "EUR"), FleetWindow(Policies(), math.inf), lambda: NOW)
+    figures = content(picture)["figures"]
+    reading.close(1)
+    assert (figures["lossKwh"], figures["ownPrices"]) == (4.0, 2)
+    assert figures["lossCost"] == pytest.approx(0.5 + 0.2 + 0.3 + 0.3)
+    assert figures["lossCo2Kg"] == pytest.approx(0.35 + 0.01 + 0.35 + 0.35)
+    assert figures["lossCost"] == pytest.approx(sum(one["tariffPerKwh"] for one in told))
+    assert figures["lossCo2Kg"] == pytest.approx(sum(one["co2KgPerKwh"] for one in told))
 
 
 def test_housekeeping_makes_days_and_learns_rhythms_and_only_one_process_does(database_url: str) -> None:

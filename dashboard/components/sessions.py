@@ -1,0 +1,93 @@
+"""A vehicle's charging sessions, newest first."""
+
+from collections.abc import Sequence
+from datetime import tzinfo
+from typing import Any
+
+from dash import html
+
+from charging.sessions import Session
+from charging.verdict import Verdict
+from dashboard import format as fmt
+from dashboard.components.card import empty, scrolling
+from dashboard.components.verdict import badge
+
+# What a page can carry; a month of a vehicle rarely has a third of it, and the file has them all.
+MOST_ROWS = 200
+_HEAD = (
+    ("Start", ""), ("Duration", ""), ("From the grid", "kWh"), ("Into the battery", "kWh"), ("Efficiency", "%"), ("Lost", "kWh"),
+    ("Mean, peak", "kW"), ("Charge", "%"), ("Charger", ""), ("Verdict", ""),
+)  # fmt: skip
+_WORDS = {"Start", "Charger", "Verdict"}
+
+
+def session_table(sessions: Sequence[Session], vehicle_id: str, tz: tzinfo, zone_name: str, window: str) -> Any:
+    """`sessions` ordered by end. Times in `tz`, which the caption names; `window`: the range in words."""
+    if not sessions:
+        return empty(
+            f"No charging session ended in the {window}. One appears here as soon as the vehicle or its meter reports that energy flows; "
+            "an earlier one is in a longer range."
+        )
+    head = [
+        html.Th(
+            [name, html.Span(f" {unit}", className="unit")] if unit else name, scope="col", className="" if name in _WORDS else "is-number"
+        )
+        for name, unit in _HEAD
+    ]
+    rows = [_row(session, vehicle_id, tz) for session in reversed(sessions[-MOST_ROWS:])]
+    table = html.Table(
+        [html.Caption(_caption(sessions, zone_name)), html.Thead(html.Tr(head)), html.Tbody(rows)], className="readings sessions"
+    )
+    return scrolling("Charging sessions", table)
+
+
+def _caption(sessions: Sequence[Session], zone_name: str) -> str:
+    many = len(sessions)
+    counted = f"{fmt.number(many)} session{'' if many == 1 else 's'}"
+    shown = counted if many <= MOST_ROWS else f"The newest {MOST_ROWS} of {counted}, all of them in the file"
+    return f"{shown}, newest first, times in {zone_name}"
+
+
+def _row(session: Session, vehicle_id: str, tz: tzinfo) -> html.Tr:
+    s = session.summary
+    known = s.verdict is not Verdict.INSUFFICIENT_DATA  # half a charge is neither an efficiency nor a loss
+    values = (
+        _started(session, tz), fmt.age(session.end - session.start), fmt.number(s.ac_kwh, 2), fmt.number(s.dc_kwh, 2),
+        _efficiency(session) if known else fmt.NONE, fmt.number(s.loss_kwh, 2) if known else fmt.NONE,
+        _both(session.mean_kw, session.peak_kw, ", ", 1), _both(session.soc_from_pct, session.soc_to_pct, " → ", 0), _charger(session, vehicle_id), _verdict(session),
+    )  # fmt: skip
+    cells = [
+        html.Td(value, className="" if name in _WORDS else "is-number", **{"data-label": f"{name} {unit}".strip()})
+        for (name, unit), value in zip(_HEAD, values, strict=True)
+    ]
+    return html.Tr(cells, key=f"{session.meter_id} {session.start.isoformat()}")
+
+
+def _both(first: float | None, second: float | None, between: str, digits: int) -> str:
+    """Two values of a kind; one dash where neither is known."""
+    if first is None and second is None:
+        return fmt.NONE
+    return f"{fmt.number(first, digits)}{between}{fmt.number(second, digits)}"
+
+
+def _started(session: Session, tz: tzinfo) -> Any:
+    words = html.Span(fmt.moment(session.start, tz), title=f"to {fmt.moment(session.end, tz)}")
+    return [words, html.Span("running", className="tag is-live")] if session.running else words
+
+
+def _efficiency(session: Session) -> Any:
+    s = session.summary
+    if s.ratio is None:
+        return fmt.NONE
+    return [fmt.number(s.ratio * 100, 1), html.Span(f" ± {fmt.number((s.uncertainty or 0) * 100, 1)}", className="is-muted")]
+
+
+def _charger(session: Session, vehicle_id: str) -> Any:
+    others = [one for one in session.vehicle_ids if one != vehicle_id]
+    name = session.meter_id or "no meter assigned"
+    return [name, html.Small(f"with {', '.join(others)}")] if others else name
+
+
+def _verdict(session: Session) -> html.Details:
+    s = session.summary
+    return html.Details([html.Summary([badge(s.verdict, s.severity), html.Span(className="chevron")]), html.P(s.reason)], className="why")

@@ -1,0 +1,142 @@
+"""The vehicle page in headless Chromium: what its cards say, and at which pace they are asked for."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser_support import FakeFleet, Watched, open_browser, served, watch
+
+# flask-compress leaves a static file it has streamed to be closed by the garbage collector
+QUIET = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+pytestmark = [pytest.mark.browser, *QUIET]
+TICK_MS = 6_500
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One browser for the module; every test opens its own context."""
+    with open_browser() as opened:
+        yield opened
+
+
+@pytest.fixture
+def fleet() -> FakeFleet:
+    """200 vehicles."""
+    return FakeFleet(200)
+
+
+@pytest.fixture
+def at(browser: Browser, fleet: FakeFleet) -> Iterator[Watched]:
+    """A desk-sized page on the fleet; nothing may have gone wrong on it in the end."""
+    with served(fleet) as address:
+        watched = watch(browser, address)
+        yield watched
+        watched.page.context.close()
+        assert watched.faults == []
+
+
+def _low(fleet: FakeFleet) -> dict[str, Any]:
+    return next(row for row in fleet.rows if row["severity"])
+
+
+def _answers(page: Page) -> list[str]:
+    """Which parts of the page are asked for from now on, by an output of each."""
+    asked: list[str] = []
+    names = ("drawn-live", "drawn-window", "drawn-chargers")
+    page.on("request", lambda r: asked.extend(name for name in names if f"vehicle-{name}.data" in (r.post_data or "")))
+    return asked
+
+
+def test_the_cards_of_a_known_vehicle(at: Watched, fleet: FakeFleet) -> None:
+    """A month: 30 sessions, five of which have too little evidence, the loss in money, the vehicle to blame, a corrected assignment."""
+    row = _low(fleet)
+    page = at.go(f"/vehicles/{row['id']}?range=30d")
+    sessions = page.locator("#vehicle-sessions")
+    expect(sessions.locator("tbody tr")).to_have_count(30)
+    expect(sessions.locator("caption")).to_contain_text("30 sessions, newest first, times in Europe/Berlin")
+    assert sessions.locator("tbody tr", has_text="Too little evidence").count() == 5
+    why = sessions.locator(".why").first
+    expect(why.locator("p")).to_be_hidden()
+    why.locator("summary").click()
+    expect(why.locator("p")).to_contain_text("is below the expected")
+    losses = page.locator("#vehicle-losses")
+    lost = row["acKwh"] - row["dcKwh"]
+    expect(losses.locator("tfoot tr").first.locator("td").nth(0)).to_have_text(f"{row['acKwh'] * (1 - row['efficiency']):.2f}")
+    expect(losses.locator("tfoot tr").first.locator("td").nth(1)).to_have_text(f"{lost * 0.3:.2f}")
+    expect(losses.locator(".loss-bar .part").first).to_be_visible()
+    chargers = page.locator("#vehicle-chargers")
+    expect(chargers.locator("li").first).to_contain_text("it is the vehicle")
+    expect(chargers.locator("tbody tr")).to_have_count(3)
+    expect(page.locator("#vehicle-assignments .tag")).to_have_text(["now", "corrected"])
+    expect(page.locator("#vehicle-verdict")).to_contain_text("(default: nothing learned yet)")
+
+
+def test_the_sessions_file_is_of_the_window_on_the_screen(at: Watched, fleet: FakeFleet) -> None:
+    """It follows the range."""
+    page = at.go(f"/vehicles/{_low(fleet)['id']}?at=2026-02-04T12:00:00Z")
+    link = page.locator("#vehicle-sessions a.button")
+    expect(link).to_have_attribute(
+        "href", f"/v1/vehicles/{_low(fleet)['id']}/sessions?format=csv&from=2026-02-03T12:00:00Z&to=2026-02-04T12:00:00Z"
+    )
+    page.get_by_text("7 d", exact=True).click()
+    expect(link).to_have_attribute(
+        "href", f"/v1/vehicles/{_low(fleet)['id']}/sessions?format=csv&from=2026-01-28T12:00:00Z&to=2026-02-04T12:00:00Z"
+    )
+
+
+def test_a_reading_asks_for_what_is_live_and_not_for_the_month(at: Watched, fleet: FakeFleet) -> None:
+    """The range of 30 days and the chargers wait for their minute; an opened reason stays open. Over 24 hours the range follows."""
+    row = _low(fleet)
+    page = at.go(f"/vehicles/{row['id']}?range=30d")
+    page.locator("#vehicle-sessions .why summary").first.click()
+    page.wait_for_timeout(TICK_MS)  # until the first picture has been seen
+    asked = _answers(page)
+    _reads(page, fleet, row)
+    assert asked == ["drawn-live"]
+    assert page.locator("#vehicle-sessions .why[open]").count() == 1
+    page.get_by_text("24 h", exact=True).click()
+    expect(page.locator("#vehicle-sessions tbody tr")).to_have_count(1)
+    asked.clear()
+    _reads(page, fleet, row)
+    assert set(asked) == {"drawn-live", "drawn-window"}
+
+
+def _reads(page: Page, fleet: FakeFleet, row: dict[str, Any]) -> None:
+    """The vehicle reports, and the page has seen it."""
+    with page.expect_response(lambda r: "vehicle-drawn-live" in (r.request.post_data or ""), timeout=2 * TICK_MS):
+        fleet.tick(60)
+        row["recordedAt"] = int(fleet.now.timestamp()) - 1
+    page.wait_for_timeout(500)
+
+
+def test_the_parts_of_a_loss_are_told_apart_without_colour(at: Watched, fleet: FakeFleet) -> None:
+    """Each has a pattern of its own."""
+    page = at.go(f"/vehicles/{_low(fleet)['id']}")
+    keys = page.locator("#vehicle-losses .part-key")
+    expect(keys).to_have_count(5)
+    patterns = keys.evaluate_all("(keys) => keys.map((key) => getComputedStyle(key).backgroundImage.replace(/rgba?\\([^)]*\\)/g, ''))")
+    assert len(set(patterns)) == 5
+
+
+def test_on_a_phone_a_session_is_a_block_with_named_values(browser: Browser, fleet: FakeFleet) -> None:
+    """And no card is wider than the window."""
+    with served(fleet) as address:
+        watched = watch(browser, address, 390, 844)
+        page = watched.go(f"/vehicles/{_low(fleet)['id']}?range=7d")
+        first = page.locator("#vehicle-sessions tbody tr").first
+        expect(first).to_be_visible()
+        assert first.evaluate("(row) => getComputedStyle(row).display") == "grid"
+        names = first.locator("td").evaluate_all("(cells) => cells.map((cell) => getComputedStyle(cell, '::before').content)")
+        assert names[:2] == ['"Start"', '"Duration"']
+        wide = page.locator("#vehicle-page .card").evaluate_all(
+            "(cards) => cards.filter((card) => card.getBoundingClientRect().right > window.innerWidth).length"
+        )
+        assert wide == 0
+        assert page.locator("#vehicle-sessions .scroll-x").evaluate("(box) => box.scrollWidth <= box.clientWidth")
+        watched.page.context.close()
+        assert watched.faults == []
