@@ -10,11 +10,11 @@ from api.errors import Problem, as_json
 from api.exporting.cells import csv_line
 from api.params import MatrixQuery, RangeQuery, SitesEnergyQuery, VehiclePath, sane
 from api.services import Services
-from api.words import as_cell, as_losses, z
+from api.words import as_band, as_cell, as_losses, z
 from charging.losses import losses
 from charging.matrix import Cell, read_charger, read_vehicle
 from charging.units import to_kwh
-from db.queries import matrix, performance, prices, sites
+from db.queries import bands, matrix, performance, prices, sites
 from db.queries.matrix import TooManyCells
 from db.queries.sites import SiteEnergy
 
@@ -30,7 +30,7 @@ SITE_COLUMNS = (
 
 
 def register(app: OpenAPI, services: Services) -> None:
-    """/v1/vehicles/{id}/losses, /v1/analytics/sites, /v1/analytics/matrix"""
+    """/v1/vehicles/{id}/losses, /v1/vehicles/{id}/bands, /v1/analytics/sites, /v1/analytics/matrix"""
 
     @app.get("/v1/vehicles/<vehicleId>/losses", tags=[_TAG], summary="Where a vehicle's loss goes")
     def get_vehicle_losses(path: VehiclePath, query: RangeQuery) -> Response:
@@ -41,6 +41,14 @@ def register(app: OpenAPI, services: Services) -> None:
                 raise Problem(404, "mapping_not_found", "Not Found", "Mapping not found")
             price = prices.price_of(conn, path.vehicleId, found.meter_ids, services.price)
         return as_json({"vehicleId": path.vehicleId, **as_losses(found, losses(found), price, services.currency, start, end)})
+
+    @app.get("/v1/vehicles/<vehicleId>/bands", tags=[_TAG], summary="What was learned to be normal for a vehicle")
+    def get_vehicle_bands(path: VehiclePath) -> Response:
+        with services.connection() as conn:
+            found = bands.of_vehicle(conn, path.vehicleId)
+            low = services.policies.current(conn).thresholds_of(path.vehicleId)
+        thresholds = {"use": low.use, "plainLow": low.plain_low, "plainCritical": low.plain_critical}
+        return as_json({"vehicleId": path.vehicleId, "thresholds": thresholds, "bands": [as_band(band) for band in found]})
 
     @app.get("/v1/analytics/sites", tags=[_TAG], summary="Where each site's energy went")
     def get_sites_energy(query: SitesEnergyQuery) -> Response:

@@ -11,6 +11,7 @@ from charging.sessions import Session
 from charging.timeline import ALWAYS, FOREVER
 from charging.units import to_kwh
 from charging.verdict import Summary
+from db.queries.bands import LearnedBand
 
 WINDOW = timedelta(hours=24)  # 24 × 3600 s, whatever the clocks on the wall did
 
@@ -105,6 +106,23 @@ def _priced(milliwh: int, price: Price) -> dict[str, float]:
     return {"kwh": to_kwh(milliwh), "cost": round(price.cost(milliwh), 6), "co2Kg": round(price.co2_kg(milliwh), 6)}
 
 
+def as_band(band: LearnedBand) -> dict[str, Any]:
+    """The wire's form of a learned band: expected loss is lossShare · AC + overheadKw · hours, the band as wide as three errors, three points at least."""
+    learned = band.learned
+    return {
+        "chargerClass": band.charger_class,
+        "source": learned.source,
+        "lossShare": _rounded(learned.line.share, 5),
+        "overheadKw": _rounded(learned.line.overhead_kw, 5),
+        "error": _rounded(learned.error, 5),
+        "observations": learned.observations,
+        "sessions": learned.sessions,
+        "days": learned.days,
+        "learnedAt": z(band.learned_at),
+        "frozenSince": z(band.frozen_since) if band.frozen_since else None,
+    }
+
+
 def as_cell(cell: Cell) -> dict[str, Any]:
     """The wire's form of a vehicle at a charger."""
     s = cell.summary
@@ -140,7 +158,7 @@ def session_cells(session: Session) -> list[object]:
         z(session.start),
         z(session.end),
         round((session.end - session.start).total_seconds()),
-        session.running,
+        "true" if session.running else "false",
         s.ac_kwh,
         s.dc_kwh,
         s.ratio,

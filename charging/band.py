@@ -94,6 +94,6 @@ def learned_band(ac_kwh: float, charging_hours: float, learned: Learned) -> Band
     return Band(low, min(1.0, max(low, expected + wide)), learned.line, learned.source, learned.observations, learned.error)
 
 
-def band(ac_kwh: float, charging_hours: float, learned: Learned | None = None) -> Band:
-    """The learned band where there is one, else the default. `ac_kwh` must be positive."""
-    return learned_band(ac_kwh, charging_hours, learned) if learned else default_band(ac_kwh, charging_hours)
+def band(ac_kwh: float, charging_hours: float, learned: Learned | None = None, is_dc: bool | None = None) -> Band:
+    """The learned band where there is one, else the default, of a DC charger or not. `ac_kwh` must be positive."""
+    return learned_band(ac_kwh, charging_hours, learned) if learned else default_band(ac_kwh, charging_hours, is_dc)

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from charging.band import Learned
-from charging.verdict import Thresholds
+from charging.charger import DC_CLASS
+from charging.evidence import Evidence
+from charging.verdict import Summary, Thresholds, summarise
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +26,20 @@ class Policy:
         """What low means for this vehicle."""
         return self.vehicles.get(vehicle_id, self.thresholds)
 
-    def learned_of(self, vehicle_id: str, meter_ids: tuple[str, ...]) -> Learned | None:
-        """What is known about the vehicle at these meters; None where they are of several classes or nothing was learned."""
-        if not meter_ids or not (self.learned or self.peers):
-            return None
-        kind = self.charger_classes.get(meter_ids[0])
-        if kind is None or any(self.charger_classes.get(meter_id) != kind for meter_id in meter_ids[1:]):
+    def class_of(self, meter_ids: tuple[str, ...]) -> str | None:
+        """The class of these chargers; None where nobody knows it or they are of several."""
+        kind = self.charger_classes.get(meter_ids[0]) if meter_ids else None
+        return kind if all(self.charger_classes.get(meter_id) == kind for meter_id in meter_ids[1:]) else None
+
+    def learned_of(self, vehicle_id: str, kind: str | None) -> Learned | None:
+        """What is known about the vehicle at this class of charger; its own past before its model's."""
+        if kind is None:
             return None
         own = self.learned.get((vehicle_id, kind))
         return own or self.peers.get((self.models.get(vehicle_id, ""), kind))
+
+    def judge(self, vehicle_id: str, evidence: Evidence, group: list[Evidence] | None = None) -> Summary:
+        """The summary of a vehicle's evidence; `group`: that of everyone on its shared meter, its own first."""
+        kind = self.class_of(evidence.meter_ids)
+        is_dc = None if kind is None else kind == DC_CLASS
+        return summarise(evidence, self.thresholds_of(vehicle_id), group, self.learned_of(vehicle_id, kind), is_dc)

@@ -92,11 +92,19 @@ def uncertainty(dc: Stream, ac: Stream, of_milliwh: int | None = None) -> float 
 
 
 def summarise(
-    evidence: Evidence, thresholds: Thresholds = Thresholds(), group: list[Evidence] | None = None, learned: Learned | None = None
+    evidence: Evidence,
+    thresholds: Thresholds = Thresholds(),
+    group: list[Evidence] | None = None,
+    learned: Learned | None = None,
+    is_dc: bool | None = None,
 ) -> Summary:
-    """Judge one vehicle's window. `group`: the evidence of every vehicle on its shared meter, itself first. `learned`: what its past has shown."""
+    """Judge one vehicle's window.
+
+    `group`: the evidence of every vehicle on its shared meter, itself first. `learned`: what its past has shown. `is_dc`: whether it was
+    charged by a DC charger; where None, its mean power tells.
+    """
     judged = together(group) if group else evidence
-    case = _Case.of(judged, thresholds, bool(group), learned)
+    case = _Case.of(judged, thresholds, bool(group), learned, is_dc)
     verdict, severity, reason = _first(case)
     return _worded(evidence, case, verdict, severity, reason)
 
@@ -106,7 +114,7 @@ def nobodys(evidence: Evidence) -> Summary:
     reason = (
         f"no vehicle is assigned to meter {_meters(evidence)} meanwhile, so nobody knows what became of {_kwh(evidence.ac.energy_milliwh)}"
     )
-    return _worded(evidence, _Case.of(evidence, Thresholds("plain"), True, None), Verdict.UNMAPPED, None, reason)
+    return _worded(evidence, _Case.of(evidence, Thresholds("plain"), True, None, None), Verdict.UNMAPPED, None, reason)
 
 
 def _worded(evidence: Evidence, case: "_Case", verdict: Verdict, severity: Severity | None, reason: str) -> Summary:
@@ -153,11 +161,11 @@ class _Case:
     band: Band | None
 
     @staticmethod
-    def of(evidence: Evidence, thresholds: Thresholds, shared: bool, learned: Learned | None) -> "_Case":
+    def of(evidence: Evidence, thresholds: Thresholds, shared: bool, learned: Learned | None, is_dc: bool | None) -> "_Case":
         expected = None
         plain_ac = evidence.plain_ac_milliwh - evidence.apart.idle_ac
         if thresholds.use == "band" and plain_ac > 0 and evidence.plain_charging_s:
-            expected = band(to_kwh(plain_ac), evidence.plain_charging_s / 3600, None if shared else learned)
+            expected = band(to_kwh(plain_ac), evidence.plain_charging_s / 3600, None if shared else learned, is_dc)
         # A meter that only fed standby gives no efficiency: 13 kWh charged elsewhere over 0.2 kWh here is not 6,400 %.
         dc_moved, ac_moved = evidence.dc.moved, evidence.ac.moved
         # Nor does one whose vehicle was silent: nothing that is not known is 0.

@@ -242,7 +242,7 @@ def test_a_new_vehicle_is_expected_to_be_like_others_of_its_model_but_not_like_s
     charge_daily(db, "van-3", "depot-3", range(4, 8), 0.80, sessions=2)
     policies = Policies()
     learn(db, range(8), policies)
-    peers = policies.current(db).learned_of("van-new", ("depot-new",))
+    peers = policies.current(db).learned_of("van-new", policies.current(db).class_of(("depot-new",)))
     assert peers
     assert peers.source == "peers"
     assert peers.sessions == 3 * 8 * 2 + 4 * 2

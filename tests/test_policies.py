@@ -13,6 +13,8 @@ from db.queries import devices, performance
 from db.queries.fleet_window import WINDOW, FleetWindow
 from db.queries.policies import Policies
 from db.sides import METER, VEHICLE
+from tests.support import api
+from tests.test_verdict import charged as charged_in_words
 
 NOW = datetime(2026, 2, 4, 12, tzinfo=UTC)
 PLAIN = Thresholds("plain", 0.85, 0.75)
@@ -96,10 +98,23 @@ def test_a_band_counts_for_its_class_of_charger_alone(charged: psycopg.Connectio
 
 def test_chargers_of_several_classes_leave_the_default() -> None:
     policy = Policy(charger_classes={"a": "11 kW", "b": "11 kW", "c": "3.7 kW"}, learned={("v", "11 kW"): object()})  # type: ignore[dict-item]
-    assert policy.learned_of("v", ("a", "b")) is not None
-    assert policy.learned_of("v", ("a", "c")) is None
-    assert policy.learned_of("v", ("a", "unknown")) is None
-    assert policy.learned_of("v", ()) is None
+    assert [policy.class_of(meters) for meters in (("a", "b"), ("a", "c"), ("a", "unknown"), ("unknown",), ())] == [
+        "11 kW",
+        None,
+        None,
+        None,
+        None,
+    ]
+    assert policy.learned_of("v", "11 kW") is not None
+    assert policy.learned_of("v", "3.7 kW") is None
+    assert policy.learned_of("v", None) is None
+
+
+def test_a_dc_charger_is_judged_as_one_also_where_the_taper_keeps_the_mean_power_low() -> None:
+    """15 kW on the mean at a charger for 150: its electronics draw what a DC charger's do."""
+    slow = charged_in_words(dc_kwh=13.3, ac_kwh=15.0, minutes=60)
+    assert Policy().judge("truck", slow).expected_low == pytest.approx(1 - 0.078 - 0.422 / 15)
+    assert Policy(charger_classes={"depot-1": "DC"}).judge("truck", slow).expected_low == pytest.approx(1 - 0.09 - 0.6 / 15)
 
 
 def test_a_policy_is_read_again_only_when_something_changed(charged: psycopg.Connection) -> None:
@@ -108,3 +123,20 @@ def test_a_policy_is_read_again_only_when_something_changed(charged: psycopg.Con
     assert policies.current(charged) is first
     expectation_version.bump(charged)
     assert policies.current(charged) is not first
+
+
+def test_the_api_tells_what_was_learned_and_what_it_rests_on(database_url: str) -> None:
+    with psycopg.connect(database_url) as conn:
+        devices.describe_vehicle(conn, "van-7", "Van 7", "Heron", None)
+        learn(conn, "learned_band", "vehicle_id", "van-7", 0.05)
+        learn(conn, "peer_band", "model", "Heron", 0.09)
+        conn.execute("UPDATE learned_band SET frozen_since = '2026-02-01 00:00+00'")
+        conn.execute("INSERT INTO peer_band SELECT 'Heron', '3.7 kW', 0.06, 0.3, 0.01, 1e-6, 0, 1e-6, 200, 40, 9, now()")
+    with api(database_url, NOW) as client:
+        got = client.get("/v1/vehicles/van-7/bands").get_json()
+        assert got["thresholds"] == {"use": "band", "plainLow": 0.85, "plainCritical": 0.75}
+        own, peers = got["bands"]
+        assert (own["chargerClass"], own["source"], own["lossShare"], own["observations"]) == ("11 kW", "learned", 0.05, 100)
+        assert own["frozenSince"] == "2026-02-01T00:00:00Z"
+        assert (peers["chargerClass"], peers["source"], peers["error"], peers["frozenSince"]) == ("3.7 kW", "peers", 0.01, None)
+        assert client.get("/v1/vehicles/nobody/bands").get_json()["bands"] == []

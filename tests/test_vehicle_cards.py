@@ -13,7 +13,7 @@ from charging.evidence import Evidence, Stream
 from charging.losses import Price, losses
 from charging.matrix import Cell
 from charging.sessions import Session
-from charging.verdict import Summary, Thresholds, summarise
+from charging.verdict import Summary, summarise
 from dashboard.components.assignments import assignment_timeline
 from dashboard.components.charger_matrix import MOST_VEHICLES, vehicle_or_charger
 from dashboard.components.expected import basis, expected
@@ -187,7 +187,6 @@ def _evidence(**changes: Any) -> Evidence:
         (summarise(_evidence(meter_ids=())), "no meter is assigned to this vehicle"),
         (summary(0.4, 0.9, 0.1), "0.40 kWh from the grid is too little to judge"),
         (summarise(_evidence(charging_s=None, plain_charging_s=None)), "single readings do not say for how many hours"),
-        (summarise(_evidence(), Thresholds("plain")), "plain thresholds are chosen"),
     ],
 )
 def test_where_the_loss_is_unknown_it_says_why_and_shows_no_zero(found: Summary | None, why: str) -> None:

@@ -40,7 +40,7 @@ def _why_not(summary: Summary) -> str:
         return summary.reason
     if summary.evidence.charging_s is None or summary.evidence.plain_charging_s is None:
         return "single readings do not say for how many hours it charged"
-    return "plain thresholds are chosen for this vehicle, which say nothing about the parts of a loss"
+    return "the meter reported no hours of charging"
 
 
 def _total(parts: Losses, price: Price, currency: str, summary: Summary) -> html.Div:

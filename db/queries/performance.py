@@ -10,7 +10,7 @@ import numpy as np
 
 from charging.evidence import UNKNOWN_RHYTHM_S, Evidence
 from charging.policy import Policy
-from charging.verdict import Summary, summarise
+from charging.verdict import Summary
 from db.arrays import texts as text_array
 from db.engine import Conn
 from db.gathered import Ints, gathered, instant, instant_us, ints, read, texts
@@ -49,7 +49,7 @@ def stream(
 
 def judged(vehicle_id: str, one: Evidence, policy: Policy, group: list[Evidence] | None = None) -> Summary:
     """The summary of a vehicle's evidence; `group`: that of everyone on its shared meter, its own first."""
-    return summarise(one, policy.thresholds_of(vehicle_id), group, policy.learned_of(vehicle_id, one.meter_ids))
+    return policy.judge(vehicle_id, one, group)
 
 
 def bins(

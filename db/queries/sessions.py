@@ -4,7 +4,7 @@ Boundaries are exact to the reading, because a quarter knows when its first and 
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from charging.learning import Plain
 from charging.policy import Policy
 from charging.sessions import LONGEST_SILENCE_S, PAUSE_S, PEAK_AT_LEAST_S, Session, begins_anew, charged
 from charging.units import to_kwh
-from charging.verdict import Summary, nobodys, summarise
+from charging.verdict import Summary, nobodys
 from db.engine import Conn
 from db.gathered import Ints, instant, instant_us
 from db.queries.assigned import assigned
@@ -346,8 +346,10 @@ def _judged(feed: Feed, weighed: list[list[int]], dc_readings: int, ac_readings:
         return nobodys(whole)
     own = feed.vehicle_ids[0]
     if shared:
-        return summarise(whole, policy.thresholds_of(own), members)
-    return summarise(whole, policy.thresholds_of(own), None, policy.learned_of(own, meters))
+        found = policy.judge(own, whole, members)
+        loss = to_kwh(whole.ac.energy_milliwh - whole.dc_here_milliwh)
+        return found if found.ratio is None else replace(found, loss_kwh=loss)  # the group's, whose session it is
+    return policy.judge(own, whole)
 
 
 def _session(feed: Feed, summary: Summary, marks: _Marks, these: slice, now_us: int) -> Session:
