@@ -1,6 +1,6 @@
 """Where the loss goes, of a vehicle and of each site; and whether it is the vehicle or the charger."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from flask import Response
@@ -8,7 +8,8 @@ from flask_openapi3 import OpenAPI, Tag
 
 from api.errors import Problem, as_json
 from api.exporting.cells import csv_line
-from api.params import MatrixQuery, RangeQuery, SitesEnergyQuery, VehiclePath, sane
+from api.params import MatrixQuery, RangeQuery, SitesEnergyQuery, VehiclePath
+from api.ranges import bounds
 from api.services import Services
 from api.words import as_band, as_cell, as_losses, z
 from charging.losses import losses
@@ -19,9 +20,6 @@ from db.queries.matrix import TooManyCells
 from db.queries.sites import SiteEnergy
 
 _TAG = Tag(name="Losses", description="Where the loss goes, and whether it is the vehicle or the charger")
-DEFAULT_SPAN = timedelta(days=30)
-# A month of a large fleet takes a minute; what is longer is read month by month.
-LONGEST_SPAN = timedelta(days=400)
 SITE_COLUMNS = (
     "site_id,site_name,from_utc,to_utc,meters,ac_kwh,ac_judged_kwh,ac_nobody_kwh,ac_left_out_kwh,ac_not_received_kwh,dc_judged_kwh,loss_kwh,"
     "overhead_kwh,conversion_kwh,conditioning_kwh,standby_kwh,unexplained_kwh,avoidable_kwh,tariff_per_kwh,co2_kg_per_kwh,loss_cost,"
@@ -34,7 +32,7 @@ def register(app: OpenAPI, services: Services) -> None:
 
     @app.get("/v1/vehicles/<vehicleId>/losses", tags=[_TAG], summary="Where a vehicle's loss goes")
     def get_vehicle_losses(path: VehiclePath, query: RangeQuery) -> Response:
-        start, end = _range(services, query)
+        start, end = bounds(query, services.now())
         with services.connection() as conn:
             found = performance.summaries(conn, start, end, [path.vehicleId], services.policies).get(path.vehicleId)
             if found is None or not found.meter_ids:
@@ -52,7 +50,7 @@ def register(app: OpenAPI, services: Services) -> None:
 
     @app.get("/v1/analytics/sites", tags=[_TAG], summary="Where each site's energy went")
     def get_sites_energy(query: SitesEnergyQuery) -> Response:
-        start, end = _range(services, query)
+        start, end = bounds(query, services.now())
         with services.reading() as conn:
             found = sites.energies(conn, start, end, services.price, services.policies)
         if query.format == "csv":
@@ -62,7 +60,7 @@ def register(app: OpenAPI, services: Services) -> None:
 
     @app.get("/v1/analytics/matrix", tags=[_TAG], summary="Vehicles × chargers: which of the two is it?")
     def get_matrix(query: MatrixQuery) -> Response:
-        start, end = _range(services, query)
+        start, end = bounds(query, services.now())
         cells = _matrix(services, query, start, end)
         vehicles, meters = sorted({c.vehicle_id for c in cells}), sorted({c.meter_id for c in cells})
         body: dict[str, Any] = {
@@ -90,16 +88,6 @@ def _matrix(services: Services, query: MatrixQuery, start: datetime, end: dateti
             return read(conn, asked[0], start, end, services.policies)
     except TooManyCells as error:
         raise Problem(422, "invalid_parameter", "Unprocessable Content", f"{error}: ask for a shorter time, or for one vehicle") from None
-
-
-def _range(services: Services, query: RangeQuery) -> tuple[datetime, datetime]:
-    end = query.end or services.now()
-    start = query.start or (end - DEFAULT_SPAN if sane(end) else end)
-    if not (sane(start) and sane(end)) or start >= end:
-        raise Problem(422, "invalid_parameter", "Unprocessable Content", "from lies before to, both in the years 2000 to 2199")
-    if end - start > LONGEST_SPAN:
-        raise Problem(422, "invalid_parameter", "Unprocessable Content", f"from and to are at most {LONGEST_SPAN.days} days apart")
-    return start, end
 
 
 def _site(site: SiteEnergy, currency: str) -> dict[str, Any]:

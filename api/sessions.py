@@ -1,15 +1,16 @@
 """Charging sessions of a vehicle and at a meter."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from flask import Response
 from flask_openapi3 import OpenAPI, Tag
 
-from api.errors import Problem, as_json
+from api.errors import as_json
 from api.exporting.cells import csv_line
-from api.params import MeterPath, SessionsQuery, VehiclePath, sane
+from api.params import MeterPath, SessionsQuery, VehiclePath
+from api.ranges import bounds
 from api.services import Services
 from api.words import SESSION_COLUMNS, as_session, session_cells, z
 from charging.sessions import Session
@@ -17,9 +18,6 @@ from db.engine import Conn
 from db.queries import sessions
 
 _TAG = Tag(name="Sessions", description="Charging sessions, derived from the readings at every question")
-DEFAULT_SPAN = timedelta(days=30)
-# Longer windows are the reports' business.
-LONGEST_SPAN = timedelta(days=400)
 
 
 def register(app: OpenAPI, services: Services) -> None:
@@ -43,16 +41,11 @@ def register(app: OpenAPI, services: Services) -> None:
 def _answer(
     services: Services, whose: dict[str, Any], query: SessionsQuery, read: Callable[[Conn, datetime, datetime], list[Session]]
 ) -> Response:
-    end = query.end or services.now()
-    start = query.start or (end - DEFAULT_SPAN if sane(end) else end)
-    if not (sane(start) and sane(end)) or start >= end:
-        raise Problem(422, "invalid_parameter", "Unprocessable Content", "from lies before to, both in the years 2000 to 2199")
-    if end - start > LONGEST_SPAN:
-        raise Problem(422, "invalid_parameter", "Unprocessable Content", f"from and to are at most {LONGEST_SPAN.days} days apart")
+    start, end = bounds(query, services.now())
     with services.connection() as conn:
         found = read(conn, start, end)
     if query.format == "csv":
-        name = f"voltledger-sessions-{next(iter(whose.values()))}.csv"
+        name = f"voltledger-sessions-{next(iter(whose.values()))}.csv".replace(":", "-")
         lines = "".join([csv_line(SESSION_COLUMNS), *(csv_line(session_cells(session)) for session in found)])
         return Response(lines, content_type="text/csv; charset=utf-8", headers={"Content-Disposition": f"attachment; filename={name}"})
     return as_json({**whose, "from": z(start), "to": z(end), "sessions": [as_session(s) for s in found]})
