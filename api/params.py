@@ -93,6 +93,12 @@ class SessionsQuery(RangeQuery):
     format: Literal["json", "csv"] = "json"
 
 
+class EfficiencyQuery(RangeQuery):
+    """In bins."""
+
+    bin: Literal["15m", "1h", "6h", "1d"] = Field("1h", description="Whole ones of UTC; those without any reading are left out")
+
+
 class SitesEnergyQuery(RangeQuery):
     """And a format."""
 

@@ -16,8 +16,8 @@ from db.queries.bands import LearnedBand
 WINDOW = timedelta(hours=24)  # 24 × 3600 s, whatever the clocks on the wall did
 
 
-def as_performance(vehicle_id: str, s: Summary, at: datetime, computed_at: datetime) -> dict[str, Any]:
-    """The wire's form: the reference's four keys first."""
+def as_performance(vehicle_id: str, s: Summary, at: datetime, computed_at: datetime, start: datetime | None = None) -> dict[str, Any]:
+    """The wire's form: the reference's four keys first. The window ends at `at` and begins at `start`, or 24 hours before."""
     return {
         "totalAc": _plain(s.ac_kwh),
         "totalDc": _plain(s.dc_kwh),
@@ -25,7 +25,7 @@ def as_performance(vehicle_id: str, s: Summary, at: datetime, computed_at: datet
         "avgTemp": _plain(s.avg_battery_temp_c),
         "vehicleId": vehicle_id,
         "meterIds": list(s.meter_ids),
-        "from": z(at - WINDOW),
+        "from": z(at - WINDOW if start is None else start),
         "to": z(at),
         "computedAt": z(computed_at),
         "efficiencyRatio": _rounded(s.ratio, 7),

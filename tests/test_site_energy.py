@@ -159,3 +159,30 @@ def test_the_api_says_where_the_loss_goes_and_reads_the_matrix(database_url: str
         assert client.get("/v1/analytics/matrix").status_code == 422
         assert client.get("/v1/analytics/matrix?vehicleId=v&meterId=m").status_code == 422
         assert client.get("/v1/vehicles/nobody/losses").status_code == 404
+
+
+def test_any_window_of_a_vehicle_is_told_as_a_whole_and_bin_by_bin(database_url: str) -> None:
+    with psycopg.connect(database_url) as conn:
+        partitions.ensure(conn, [date(2026, 2, 3), date(2026, 2, 4)], END)
+        assign(conn, "van-7", "depot-1")
+        charge(conn, "van-7", "depot-1", 2)
+        charge(conn, "van-7", None, 14, minutes=60)
+    window = "from=2026-02-03T01:30:00Z&to=2026-02-04T00:00:00Z"
+    with api(database_url, END) as client:
+        got = client.get(f"/v1/vehicles/van-7/efficiency?{window}&bin=1h").get_json()
+        assert (got["whole"]["from"], got["whole"]["to"], got["whole"]["totalAc"]) == (
+            "2026-02-03T01:30:00Z",
+            "2026-02-04T00:00:00Z",
+            120 * 183_333 / 1e6,
+        )
+        verdicts = {one["from"][11:16]: one["verdict"] for one in got["bins"]}
+        assert verdicts == {"02:00": "ok", "03:00": "ok", "14:00": "insufficient_data"}
+        assert {one["to"][11:16] for one in got["bins"]} == {"03:00", "04:00", "15:00"}
+        assert sum(one["totalDc"] for one in got["bins"]) == pytest.approx(got["whole"]["totalDc"])
+        assert (
+            set(got["bins"][0])
+            == set(got["whole"])
+            >= {"uncertainty", "coverage", "expected", "expectedFrom", "verdict", "reason", "lossKwh"}
+        )
+        assert client.get(f"/v1/vehicles/nobody/efficiency?{window}").status_code == 404
+        assert client.get("/v1/vehicles/van-7/efficiency?from=2025-12-01T00:00:00Z&bin=15m").status_code == 422
