@@ -104,7 +104,7 @@ def _header() -> html.Header:
                 [html.Span(className="logo", **{"aria-hidden": "true"}), html.Span("Voltledger")],
                 href="/",
                 className="brand",
-                **{"data-nav": ""},
+                **{"data-nav": "", "aria-label": "Voltledger"},  # on phones the word is hidden
             ),
             html.Nav(
                 [_page("Fleet", "/"), _page("Alerts", "/alerts", html.Span(id="nav-alerts-count", className="count", hidden=True))],
@@ -141,25 +141,19 @@ def _choice(element_id: str, label: str, value: str, options: list[tuple[str, st
     return html.Div([html.Div(label, className="figure-label"), control])
 
 
-def _display() -> dmc.Popover:
-    button = html.Button(
-        html.Span(className="icon icon-display"),
-        type="button",
-        className="icon-button",
-        title="Colours and time zone",
-        **{"aria-label": "Colours and time zone"},
-    )
+def _display() -> html.Details:
+    """A disclosure and not the kit's popover, whose wrapper says aria-expanded where no screen reader may be told so. assets/35-display.js closes it."""
     panel = [
         _choice("scheme-choice", "Colours", "auto", [("auto", "System"), ("light", "Light"), ("dark", "Dark")]),
         _choice("zone-choice", "Times in", "viewer", [("viewer", "My time zone"), ("utc", "UTC")]),
     ]
-    return dmc.Popover(
-        [dmc.PopoverTarget(button), dmc.PopoverDropdown(html.Div(panel, className="display-panel"))],
-        position="bottom-end",
-        width=260,
-        shadow="md",
-        keepMounted=True,
+    button = html.Summary(
+        html.Span(className="icon icon-display"),
+        className="icon-button",
+        title="Colours and time zone",
+        **{"aria-label": "Colours and time zone"},
     )
+    return html.Details([button, html.Div(panel, className="display-panel card")], className="display")
 
 
 def _footer() -> html.Footer:
