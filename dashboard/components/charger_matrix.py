@@ -14,7 +14,7 @@ from dashboard.components.verdict import KINDS, glyph, kind_of
 # More is no table that a person reads.
 MOST_VEHICLES, MOST_CHARGERS = 20, 12
 # What a reading looks like: nothing to find, something to find, not enough to say.
-_LOOK = {"none": "ok", "vehicle": "low", "charger": "low", "both": "low", "unknown": "insufficient_data"}
+LOOK = {"none": "ok", "vehicle": "low", "charger": "low", "both": "low", "unknown": "insufficient_data"}
 
 
 def vehicle_or_charger(cells: Sequence[Cell] | None, why: str, vehicle_id: str) -> Any:
@@ -54,7 +54,7 @@ def _told(
 
 
 def _reading(subject: str, reading: Reading) -> html.Li:
-    return html.Li([glyph(_LOOK[reading.blame]), html.Span([html.B(f"{subject}: "), reading.words])])
+    return html.Li([glyph(LOOK[reading.blame]), html.Span([html.B(f"{subject}: "), reading.words])])
 
 
 def _alone(cell: Cell) -> html.P:
