@@ -211,6 +211,7 @@ def _verdict(loaded: Judged, of: str) -> html.Section:
             html.Div([glyph(look), html.H2(_ANSWERS[reading.blame]), html.Span(of, className="is-muted")], className="verdict-head"),
             _measured(own),
             html.P(words, className="reason"),
+            _evidence(own),
         ],
         className=f"card verdict-card is-{look}",
     )
@@ -221,12 +222,24 @@ def _measured(own: list[Cell]) -> html.Div:
     whole = total(cell.summary for cell in own)
     value = fmt.NONE if whole.efficiency is None else fmt.number(whole.efficiency * 100, 1)
     band = "no expectation yet" if whole.expected_low is None else f"expected {fmt.band(whole.expected_low, whole.expected_high)}"
-    counted = f"{whole.counted} of {len(own)} vehicles with enough evidence"
+    counted = f"{whole.counted} of {len(own)} vehicle{'' if len(own) == 1 else 's'} with enough evidence"
     words = [f"{counted}, {band}"] if own else ["no vehicle was alone here while anything was reported"]
     side = html.Div(
         [scale(whole.efficiency, whole.expected_low, whole.expected_high), html.Div(words, className="is-muted")], className="grow"
     )
     return html.Div([html.Span(quantity(value, "%"), className="figure-value is-large"), side], className="verdict-value")
+
+
+def _evidence(own: list[Cell]) -> html.Dl:
+    """What the efficiency above is made of."""
+    whole = total(cell.summary for cell in own)
+    left_out = sum(whole.left_out.values())
+    return facts(
+        ("Judged: from the grid (AC)", quantity(fmt.number(whole.ac_kwh, 1), "kWh")),
+        ("Into batteries (DC)", quantity(fmt.number(whole.dc_kwh, 1), "kWh")),
+        ("Lost", quantity(fmt.number(whole.loss_kwh, 1), "kWh")),
+        ("Left out", f"{fmt.number(left_out)} vehicle{'' if left_out == 1 else 's'}"),
+    )
 
 
 def _energy(e: MeterEnergy) -> Any:
