@@ -36,7 +36,7 @@ def register(app: OpenAPI, services: Services) -> None:
             raise Problem(422, "invalid_parameter", "Unprocessable Content", detail)
         with services.connection() as conn:
             found = meter_energy.bins(conn, path.meterId, start, end, BIN_S[query.bin])
-        rows = [(*_edges(at, start, end, query.binS), *_kwh(one)) for at, one in found]
+        rows = [(*_edges(at, start, end, BIN_S[query.bin]), *_kwh(one)) for at, one in found]
         if query.format == "csv":
             headers = {"Content-Disposition": f"attachment; filename=voltledger-energy-{path.meterId.replace(':', '-')}.csv"}
             return Response(csv_lines([COLUMNS, *rows]), content_type="text/csv; charset=utf-8", headers=headers)

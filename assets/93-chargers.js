@@ -151,8 +151,8 @@
     },
     chargersFiltered(q, verdict, site, state) {
       list.filter = { q: q ?? "", verdict: verdict ?? [], site: site ?? [], state: state || null };
+      if (!open()) return null; // the address still says how to sort
       keepInAddress();
-      if (!open()) return null;
       list.api.onFilterChanged();
       shown();
       return null;

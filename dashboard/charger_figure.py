@@ -45,7 +45,8 @@ def _energy(data: ChargerTimeline, axis: Axis, colours: dict[str, str]) -> list[
 
 
 def _covering(colours: dict[str, str], colour: str, shape: str) -> Trace:
-    return figures.hatched(colours[colour], shape) | {"color": colours["paper"]}
+    lines = figures.hatched(colours[colour], shape)
+    return lines | {"color": colours["paper"], "pattern": lines["pattern"] | {"solidity": 0.2}}
 
 
 def _marked(bars: Bars, name: str, parts: Sequence[tuple[float, float]], marker: Trace) -> Trace:

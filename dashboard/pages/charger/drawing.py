@@ -211,7 +211,7 @@ def _verdict(loaded: Judged, of: str) -> html.Section:
             html.Div([glyph(look), html.H2(_ANSWERS[reading.blame]), html.Span(of, className="is-muted")], className="verdict-head"),
             _measured(own),
             html.P(words, className="reason"),
-            _evidence(own),
+            _evidence(own) if own else None,
         ],
         className=f"card verdict-card is-{look}",
     )
