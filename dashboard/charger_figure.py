@@ -39,13 +39,14 @@ def _energy(data: ChargerTimeline, axis: Axis, colours: dict[str, str]) -> list[
     silent = [(to_kwh(one.ac - one.ac_unknown), to_kwh(one.ac_unknown)) for _, one in moved]
     return [
         *figures.paired([to_kwh(one.ac) for _, one in moved], [to_kwh(one.dc) for _, one in moved], lost, bars, colours),
-        _marked(bars, "Received by nobody", nobody, _covering(colours, "text", "x")),
-        _marked(bars, "Vehicle silent", silent, _covering(colours, "muted", ".")),
+        _marked(bars, "Received by nobody", nobody, _covering(colours, "x")),
+        _marked(bars, "Vehicle silent", silent, _covering(colours, ".")),
     ]
 
 
-def _covering(colours: dict[str, str], colour: str, shape: str) -> Trace:
-    lines = figures.hatched(colours[colour], shape)
+def _covering(colours: dict[str, str], shape: str) -> Trace:
+    """Over the bar below it."""
+    lines = figures.hatched(colours["muted"], shape)
     return lines | {"color": colours["paper"], "pattern": lines["pattern"] | {"solidity": 0.2}}
 
 

@@ -20,7 +20,7 @@ _STATES = {
 }
 _COLUMNS = [
     column("name", "Charger", "ChargerCell", 150, False, colId="charger", valueGetter={"function": "params.data.name || params.data.id"}),
-    column("rank", "Verdict of its vehicle", "ChargerKindCell", 172, False),
+    column("rank", "Verdict", "ChargerKindCell", 190, False, headerTooltip="Of the vehicle that is on it, over the last 24 hours"),
     column("powerKw", "Power", "AmountCell", 84, cellRendererParams={"unit": "kW"}),
     column("voltage", "Voltage", "AmountCell", 84, cellRendererParams={"unit": "V"}),
     column("acKwh", "Grid, 24 h", "AmountCell", 96, cellRendererParams={"unit": "kWh"}),
