@@ -99,6 +99,15 @@ class EfficiencyQuery(RangeQuery):
     bin: Literal["15m", "1h", "6h", "1d"] = Field("1h", description="Whole ones of UTC; those without any reading are left out")
 
 
+class MeterEnergyQuery(Query):
+    """(from, to]; the last 24 hours where absent."""
+
+    start: AwareDatetime | None = Field(None, alias="from", description="Exclusive; 24 h before `to` if absent")
+    end: AwareDatetime | None = Field(None, alias="to", description="Inclusive; now if absent")
+    bin: Literal["15m", "1h", "6h", "1d"] = Field("1h", description="How wide a bin is; it begins at whole ones of UTC")
+    format: Literal["json", "csv"] = "json"
+
+
 class SitesEnergyQuery(RangeQuery):
     """And a format."""
 

@@ -56,5 +56,6 @@
     glyph: (kind) => h("span", { class: `glyph glyph-${voltledger.kinds.shape(kind)} kind-${kind}`, "aria-hidden": "true" }),
     quantity: (value, unit) => h("span", { class: "quantity" }, value, h("span", { class: "unit" }, ` ${unit}`)),
     vehicleHref: (id) => `/vehicles/${encodeURIComponent(id)}`,
+    chargerHref: (id) => `/chargers/${encodeURIComponent(id)}`,
   };
 })();

@@ -118,7 +118,7 @@
     allColumns: true,
     processCellCallback: ({ column, node }) => harmless({ vehicle: node.data.id, rank: node.data.kind }[column.getColId()] ?? node.data[column.getColId()]),
   });
-  voltledger.table = table;
+  Object.assign(voltledger, { table, harmless });
 
   // ---- cells ----
   const { createElement: e } = window.React;

@@ -206,7 +206,7 @@
     const none = (value, shown) => (format.absent(value) ? format.NONE : shown);
     return [
       fact("State of charge", none(v.soc, format.number(v.soc, 0)), "%"), fact("Power", none(v.powerKw, format.amount(v.powerKw)), "kW"),
-      fact("Battery", none(v.batteryTemp, format.number(v.batteryTemp, 1)), "°C"), fact("Meter", v.meterId || "none assigned"),
+      fact("Battery", none(v.batteryTemp, format.number(v.batteryTemp, 1)), "°C"), fact("Meter", v.meterId ? h("a", { href: parts.chargerHref(v.meterId), "data-nav": true }, v.meterId) : "none assigned"),
       fact("From the grid, 24 h", format.amount(v.acKwh), "kWh"), fact("Into the battery, 24 h", format.amount(v.dcKwh), "kWh"),
     ].flat();
   }

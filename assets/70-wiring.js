@@ -68,7 +68,7 @@
     /** A page was drawn: mark it in the navigation and fill it. */
     navigated(pathname) {
       for (const link of document.querySelectorAll("[data-page]")) {
-        const here = link.dataset.page === "/" ? pathname === "/" || pathname.startsWith("/vehicles/") : pathname.startsWith(link.dataset.page);
+        const here = link.dataset.page === "/" ? pathname === "/" || /^\/(vehicles|chargers)(\/|$)/.test(pathname) : pathname.startsWith(link.dataset.page);
         if (here) link.setAttribute("aria-current", "page"); else link.removeAttribute("aria-current");
       }
       voltledger.views.all();
@@ -146,7 +146,7 @@
     },
     /** The part of the window the viewer zoomed into, to be kept when new readings draw the charts anew; null for the whole. */
     zoomed(event) {
-      if (window.dash_clientside.callback_context.triggered_id === "vehicle-range" || event?.["xaxis.autorange"]) return null;
+      if (window.dash_clientside.callback_context.triggered_id?.endsWith("-range") || event?.["xaxis.autorange"]) return null;
       return event?.["xaxis.range[0]"] ? [event["xaxis.range[0]"], event["xaxis.range[1]"]] : window.dash_clientside.no_update;
     },
     /** The range in the address, so that the page can be sent to a colleague. */

@@ -32,7 +32,8 @@ COLOURS: dict[str, dict[str, str]] = {
 _SYMBOLS = {"circle": "circle", "triangle": "triangle-up", "diamond": "diamond", "square": "square", "plus": "cross", "ring": "circle-open", "hexagon": "hexagon",
             "pentagon": "pentagon", "cross": "x", "dot": "circle"}  # fmt: skip
 # Rows from top to bottom: name, unit, share of the height.
-_ROWS = (
+Rows = Sequence[tuple[str, str, float]]
+_ROWS: Rows = (
     ("Efficiency", "%", 0.28),
     ("Energy", "kWh", 0.22),
     ("Power", "kW", 0.18),
@@ -62,25 +63,29 @@ def timeline(data: Timeline, zone_name: str, scheme: Scheme, revision: str, zoom
     Times are drawn with the one offset that `zone_name` has at the end of the window, named on the axis: no hour appears twice.
     `zoom`: the ends of the time axis as the viewer left them; everything else of the view stays while `revision` stays the same.
     """
-    axis = _Axis(fmt.zone(zone_name), data.end)
+    axis = Axis(fmt.zone(zone_name), data.end)
     colours = COLOURS[scheme]
     traces = [*_efficiency(data, axis, colours), *_energy(data, axis, colours), *_power(data, axis, colours), *_state(data, axis, colours)]
-    return {"data": traces, "layout": _layout(data, colours, revision) | {"xaxis": _time_axis(data, axis, zone_name, colours, zoom)}}
+    return {
+        "data": traces,
+        "layout": _layout(data, colours, revision) | {"xaxis": time_axis(data.start, axis, zone_name, _ROWS, colours, zoom)},
+    }
 
 
 @dataclass(frozen=True, slots=True)
-class _Axis:
-    """Turns instants into what plotly draws as local time: milliseconds shifted by one offset."""
+class Axis:
+    """Turns instants into what plotly draws as local time: milliseconds shifted by one offset. `end`: of the window."""
 
     tz: tzinfo
     end: datetime
 
     def ms(self, at: datetime) -> float:
+        """Where an instant stands on the axis."""
         offset = self.end.astimezone(self.tz).utcoffset() or timedelta()
         return (at.timestamp() + offset.total_seconds()) * 1000
 
 
-def _efficiency(data: Timeline, axis: _Axis, colours: dict[str, str]) -> list[Trace]:
+def _efficiency(data: Timeline, axis: Axis, colours: dict[str, str]) -> list[Trace]:
     floor = _floor_pct(data.bins)
     judged = [(at, s) for at, s in data.bins if s.verdict in JUDGED and s.ratio is not None]
     other = [(at, s) for at, s in data.bins if s.verdict not in JUDGED]
@@ -98,18 +103,19 @@ def _floor_pct(bins: Iterable[tuple[datetime, Summary]]) -> float:
     return max(0.0, min([_FLOOR_PCT, *(10 * (r // 10) - 5 for r in ratios)]))
 
 
-def _middle(at: datetime, width_s: int, axis: _Axis) -> float:
+def middle(at: datetime, width_s: int, axis: Axis) -> float:
+    """Where the middle of a bin stands that is named by its beginning."""
     return axis.ms(at) + width_s * 500
 
 
-def _band(data: Timeline, axis: _Axis, colours: dict[str, str]) -> Trace:
+def _band(data: Timeline, axis: Axis, colours: dict[str, str]) -> Trace:
     known = [
         (at, s.expected_low, s.expected_high)
         for at, s in data.bins
         if s.verdict in JUDGED and s.expected_low is not None and s.expected_high is not None
     ]
     return {
-        "type": "bar", "name": "Expected", "yaxis": "y", "x": [_middle(at, data.bin_s, axis) for at, _, _ in known],
+        "type": "bar", "name": "Expected", "yaxis": "y", "x": [middle(at, data.bin_s, axis) for at, _, _ in known],
         "base": [low * 100 for _, low, _ in known], "y": [(high - low) * 100 for _, low, high in known], "width": data.bin_s * 1000,
         "marker": {"color": colours["band"], "line": {"width": 0}}, "customdata": [fmt.band(low, high) for _, low, high in known],
         "hovertemplate": "%{customdata}<extra>Expected</extra>", "offset": -data.bin_s * 500,
@@ -129,8 +135,8 @@ def _gapped(points: Sequence[tuple[float, float | None]], width_ms: float) -> tu
     return xs, ys
 
 
-def _line(judged: Sequence[tuple[datetime, Summary]], bin_s: int, axis: _Axis, colours: dict[str, str]) -> Trace:
-    xs, ys = _gapped([(_middle(at, bin_s, axis), (s.ratio or 0) * 100) for at, s in judged], bin_s * 1000)
+def _line(judged: Sequence[tuple[datetime, Summary]], bin_s: int, axis: Axis, colours: dict[str, str]) -> Trace:
+    xs, ys = _gapped([(middle(at, bin_s, axis), (s.ratio or 0) * 100) for at, s in judged], bin_s * 1000)
     return {
         "type": "scatter",
         "mode": "lines",
@@ -144,11 +150,11 @@ def _line(judged: Sequence[tuple[datetime, Summary]], bin_s: int, axis: _Axis, c
     }
 
 
-def _judged(judged: Sequence[tuple[datetime, Summary]], bin_s: int, axis: _Axis, colours: dict[str, str]) -> Trace:
+def _judged(judged: Sequence[tuple[datetime, Summary]], bin_s: int, axis: Axis, colours: dict[str, str]) -> Trace:
     kinds = [kind_of(s.verdict, s.severity) for _, s in judged]
     return {
         "type": "scatter", "mode": "markers", "name": "Efficiency", "yaxis": "y",
-        "x": [_middle(at, bin_s, axis) for at, _ in judged], "y": [(s.ratio or 0) * 100 for _, s in judged],
+        "x": [middle(at, bin_s, axis) for at, _ in judged], "y": [(s.ratio or 0) * 100 for _, s in judged],
         "error_y": {"type": "data", "array": [(s.uncertainty or 0) * 100 for _, s in judged], "color": colours["muted"], "thickness": 1, "width": 0},
         "marker": {"size": 10, "color": [colours[k] for k in kinds], "symbol": [_SYMBOLS[KINDS[k].shape] for k in kinds], "line": {"width": 1.2, "color": colours["paper"]}},
         "customdata": [[fmt.percent(s.uncertainty), KINDS[k].label] for (_, s), k in zip(judged, kinds, strict=True)],
@@ -156,56 +162,79 @@ def _judged(judged: Sequence[tuple[datetime, Summary]], bin_s: int, axis: _Axis,
     }  # fmt: skip
 
 
-def _unjudged(other: Sequence[tuple[datetime, Summary]], bin_s: int, axis: _Axis, colours: dict[str, str], floor: float) -> Trace:
+def _unjudged(other: Sequence[tuple[datetime, Summary]], bin_s: int, axis: Axis, colours: dict[str, str], floor: float) -> Trace:
     """Bins without enough evidence stand on the floor of the chart: shown as such, not as a number."""
     kinds = [kind_of(s.verdict, s.severity) for _, s in other]
     return {
         "type": "scatter", "mode": "markers", "name": "No efficiency", "yaxis": "y", "cliponaxis": False,
-        "x": [_middle(at, bin_s, axis) for at, _ in other], "y": [floor + 1.6] * len(other),
+        "x": [middle(at, bin_s, axis) for at, _ in other], "y": [floor + 1.6] * len(other),
         "marker": {"size": [4 if k == "not_charging" else 7 for k in kinds], "color": [colours[k] for k in kinds], "symbol": [_SYMBOLS[KINDS[k].shape] for k in kinds], "opacity": 0.75},
         "customdata": [KINDS[k].label for k in kinds], "hovertemplate": "%{customdata}<extra>No efficiency</extra>",
     }  # fmt: skip
 
 
-def _energy(data: Timeline, axis: _Axis, colours: dict[str, str]) -> list[Trace]:
-    """AC and DC side by side, the loss hatched on top of DC up to the height of AC."""
-    width = data.bin_s * 1000
+def _energy(data: Timeline, axis: Axis, colours: dict[str, str]) -> list[Trace]:
     moved = [(at, s) for at, s in data.bins if s.ac_kwh > 0 or s.dc_kwh > 0]
-    x = [_middle(at, data.bin_s, axis) for at, _ in moved]
-    lost = [max(0.0, s.ac_kwh - s.dc_kwh) for _, s in moved]
+    bars = Bars("y2", [middle(at, data.bin_s, axis) for at, _ in moved], data.bin_s * 1000)
+    return paired(
+        [s.ac_kwh for _, s in moved], [s.dc_kwh for _, s in moved], [max(0.0, s.ac_kwh - s.dc_kwh) for _, s in moved], bars, colours
+    )
 
-    def bars(name: str, ys: list[float], offset: float, marker: Trace, base: list[float] | None = None) -> Trace:
-        return {"type": "bar", "name": name, "yaxis": "y2", "x": x, "y": ys, "base": base, "offset": offset * width, "width": 0.38 * width, "marker": marker,
-                "hovertemplate": f"%{{customdata:.2f}} kWh<extra>{name}</extra>", "customdata": ys}  # fmt: skip
 
-    hatch = {
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """Where bars of a row stand: on which axis, at which middles, in bins of which width (ms)."""
+
+    yaxis: str
+    x: Sequence[float]
+    width_ms: float
+
+    def drawn(self, name: str, kwh: Sequence[float], offset: float, marker: Trace, base: Sequence[float] | None = None) -> Trace:
+        """Bars that begin `offset` of a bin beside its middle."""
+        return {"type": "bar", "name": name, "yaxis": self.yaxis, "x": self.x, "y": kwh, "base": base, "offset": offset * self.width_ms, "width": 0.38 * self.width_ms,
+                "marker": marker, "hovertemplate": f"%{{customdata:.2f}} kWh<extra>{name}</extra>", "customdata": kwh}  # fmt: skip
+
+
+def hatched(colour: str, shape: str = "/") -> Trace:
+    """A bar of lines instead of a colour: energy that is missing somewhere."""
+    return {
         "color": "rgba(0,0,0,0)",
-        "line": {"width": 1, "color": colours["loss"]},
-        "pattern": {"shape": "/", "fgcolor": colours["loss"], "size": 5, "solidity": 0.35},
+        "line": {"width": 1, "color": colour},
+        "pattern": {"shape": shape, "fgcolor": colour, "size": 5, "solidity": 0.35},
     }
+
+
+def paired(ac: Sequence[float], dc: Sequence[float], lost: Sequence[float], bars: Bars, colours: dict[str, str]) -> list[Trace]:
+    """AC and DC (kWh) side by side, the loss hatched on top of DC."""
     return [
-        bars("AC from the grid", [s.ac_kwh for _, s in moved], -0.4, {"color": colours["ac"]}),
-        bars("DC into the battery", [s.dc_kwh for _, s in moved], 0.0, {"color": colours["dc"]}),
-        bars("Lost", lost, 0.0, hatch, base=[s.dc_kwh for _, s in moved]),
+        bars.drawn("AC from the grid", ac, -0.4, {"color": colours["ac"]}),
+        bars.drawn("DC into the battery", dc, 0.0, {"color": colours["dc"]}),
+        bars.drawn("Lost", lost, 0.0, hatched(colours["loss"]), base=dc),
     ]
 
 
-def _steps(
+def steps(
     name: str, yaxis: str, points: Sequence[tuple[float, float | None]], width_ms: float, colour: str, unit: str, shape: str
 ) -> Trace:
+    """A line over (place, value) that breaks where values are missing."""
     xs, ys = _gapped(points, width_ms)
     return {"type": "scatter", "mode": "lines", "name": name, "yaxis": yaxis, "x": xs, "y": ys, "connectgaps": False,
             "line": {"color": colour, "width": 1.6, "shape": shape}, "hovertemplate": f"%{{y:.1f}} {unit}<extra>{name}</extra>"}  # fmt: skip
 
 
-def _power(data: Timeline, axis: _Axis, colours: dict[str, str]) -> list[Trace]:
-    ac = [(_middle(p.at, data.point_s, axis), p.kwh_consumed_ac / _hours(p.at, data)) for p in data.meter]
-    dc = [(_middle(p.at, data.point_s, axis), p.kwh_delivered_dc / _hours(p.at, data)) for p in data.vehicle]
+def _power(data: Timeline, axis: Axis, colours: dict[str, str]) -> list[Trace]:
+    dc = [(middle(p.at, data.point_s, axis), p.kwh_delivered_dc / _hours(p.at, data)) for p in data.vehicle]
     width = data.point_s * 1000
     return [
-        _steps("AC power", "y3", ac, width, colours["ac"], "kW", "hvh"),
-        _steps("DC power", "y3", dc, width, colours["dc"], "kW", "hvh"),
+        ac_power(data, axis, colours, "y3"),
+        steps("DC power", "y3", dc, width, colours["dc"], "kW", "hvh"),
     ]
+
+
+def ac_power(data: Timeline, axis: Axis, colours: dict[str, str], yaxis: str) -> Trace:
+    """The meter's mean power in each of its points."""
+    ac = [(middle(p.at, data.point_s, axis), p.kwh_consumed_ac / _hours(p.at, data)) for p in data.meter]
+    return steps("AC power", yaxis, ac, data.point_s * 1000, colours["ac"], "kW", "hvh")
 
 
 def _hours(at: datetime, data: Timeline) -> float:
@@ -214,33 +243,33 @@ def _hours(at: datetime, data: Timeline) -> float:
     return max(inside.total_seconds(), 60.0) / 3600
 
 
-def _state(data: Timeline, axis: _Axis, colours: dict[str, str]) -> list[Trace]:
+def _state(data: Timeline, axis: Axis, colours: dict[str, str]) -> list[Trace]:
     width = data.point_s * 1000
-    soc = [(_middle(p.at, data.point_s, axis), p.soc_pct) for p in data.vehicle]
-    temp = [(_middle(p.at, data.point_s, axis), p.battery_temp_c) for p in data.vehicle]
+    soc = [(middle(p.at, data.point_s, axis), p.soc_pct) for p in data.vehicle]
+    temp = [(middle(p.at, data.point_s, axis), p.battery_temp_c) for p in data.vehicle]
     return [
-        _steps("State of charge", "y4", soc, width, colours["soc"], "%", "linear"),
-        _steps("Battery", "y5", temp, width, colours["temp"], "°C", "linear"),
+        steps("State of charge", "y4", soc, width, colours["soc"], "%", "linear"),
+        steps("Battery", "y5", temp, width, colours["temp"], "°C", "linear"),
     ]
 
 
-def _domains() -> list[tuple[float, float]]:
+def _domains(rows: Rows) -> list[tuple[float, float]]:
     """Bottom and top of each row, from the top row down, with room for a title above each."""
-    free = 1 - _FIRST_GAP - _GAP * (len(_ROWS) - 1)
+    free = 1 - _FIRST_GAP - _GAP * (len(rows) - 1)
     domains: list[tuple[float, float]] = []
     top = 1.0
-    for _, _, share in _ROWS:
+    for _, _, share in rows:
         top -= _GAP if domains else _FIRST_GAP
         domains.append((max(0.0, top - share * free), top))
         top -= share * free
     return domains
 
 
-def _titles(colours: dict[str, str]) -> list[dict[str, Any]]:
+def _titles(rows: Rows, colours: dict[str, str]) -> list[dict[str, Any]]:
     return [
         {"text": f"<b>{name}</b> <span style='font-size:11px;color:{colours['muted']}'>{unit}</span>", "xref": "paper", "yref": "paper", "x": 0, "y": top, "xanchor": "left",
          "yanchor": "bottom", "showarrow": False, "font": {"size": 12.5, "color": colours["text"]}}
-        for (name, unit, _), (_, top) in zip(_ROWS, _domains(), strict=True)
+        for (name, unit, _), (_, top) in zip(rows, _domains(rows), strict=True)
     ]  # fmt: skip
 
 
@@ -248,30 +277,42 @@ def _axis_title(zone_name: str, end: datetime, tz: tzinfo) -> str:
     return zone_name if zone_name == "UTC" else f"{zone_name} ({fmt.offset_name(end, tz)})"
 
 
-def _layout(data: Timeline, colours: dict[str, str], revision: str) -> dict[str, Any]:
-    y_axes = {}
-    for i, (bottom, top) in enumerate(_domains()):
-        y_axes["yaxis" if not i else f"yaxis{i + 1}"] = {
-            "domain": [bottom, top], "anchor": "x", "gridcolor": colours["grid"], "zeroline": False, "nticks": 4, "fixedrange": True, "rangemode": "tozero" if i in (1, 2) else "normal",
+def y_axis(row: int) -> str:
+    """What the layout calls the value axis of a row, counted from 0."""
+    return "yaxis" if not row else f"yaxis{row + 1}"
+
+
+def frame(rows: Rows, from_zero: Sequence[int], colours: dict[str, str], revision: str, height_px: int) -> dict[str, Any]:
+    """The layout of rows under each other, without the time axis; the values of the rows `from_zero` (counted from 0) begin there."""
+    y_axes = {
+        y_axis(i): {
+            "domain": [bottom, top], "anchor": "x", "gridcolor": colours["grid"], "zeroline": False, "nticks": 4, "fixedrange": True, "rangemode": "tozero" if i in from_zero else "normal",
             "tickfont": {"color": colours["muted"]},
-        }  # fmt: skip
-    y_axes["yaxis"] |= {"range": [_floor_pct(data.bins), 104], "nticks": 5}
-    y_axes["yaxis4"] |= {"range": [0, 102], "tickvals": [0, 50, 100]}
+        }
+        for i, (bottom, top) in enumerate(_domains(rows))
+    }  # fmt: skip
     return {
         "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "barmode": "overlay", "uirevision": revision, "showlegend": False,
-        "hovermode": "x unified", "height": 820, "hoversubplots": "axis", "dragmode": "zoom", "margin": {"l": 40, "r": 12, "t": 0, "b": 46},
+        "hovermode": "x unified", "height": height_px, "hoversubplots": "axis", "dragmode": "zoom", "margin": {"l": 40, "r": 12, "t": 0, "b": 46},
         "hoverlabel": {"bgcolor": colours["paper"], "bordercolor": colours["grid"], "font": {"color": colours["text"], "size": 12}},
-        "font": {"family": "system-ui, -apple-system, 'Segoe UI', sans-serif", "size": 11.5, "color": colours["muted"]}, "annotations": _titles(colours),
+        "font": {"family": "system-ui, -apple-system, 'Segoe UI', sans-serif", "size": 11.5, "color": colours["muted"]}, "annotations": _titles(rows, colours),
         **y_axes,
     }  # fmt: skip
 
 
-def _time_axis(data: Timeline, axis: _Axis, zone_name: str, colours: dict[str, str], zoom: Zoom | None) -> dict[str, Any]:
+def _layout(data: Timeline, colours: dict[str, str], revision: str) -> dict[str, Any]:
+    layout = frame(_ROWS, (1, 2), colours, revision, 820)
+    layout["yaxis"] |= {"range": [_floor_pct(data.bins), 104], "nticks": 5}
+    layout["yaxis4"] |= {"range": [0, 102], "tickvals": [0, 50, 100]}
+    return layout
+
+
+def time_axis(start: datetime, axis: Axis, zone_name: str, rows: Rows, colours: dict[str, str], zoom: Zoom | None) -> dict[str, Any]:
     """The whole window, unless the viewer zoomed; a double click goes back to the whole."""
     shown = {"range": list(zoom), "autorange": False} if zoom else {"autorange": True}
     return {
-        **shown, "type": "date", "autorangeoptions": {"minallowed": axis.ms(data.start), "maxallowed": axis.ms(data.end)}, "anchor": f"y{len(_ROWS)}",
-        "gridcolor": colours["grid"], "showline": False, "title": {"text": _axis_title(zone_name, data.end, axis.tz), "font": {"size": 11}, "standoff": 8},
+        **shown, "type": "date", "autorangeoptions": {"minallowed": axis.ms(start), "maxallowed": axis.ms(axis.end)}, "anchor": f"y{len(rows)}",
+        "gridcolor": colours["grid"], "showline": False, "title": {"text": _axis_title(zone_name, axis.end, axis.tz), "font": {"size": 11}, "standoff": 8},
         "hoverformat": "%a %-d %b %H:%M", "showspikes": True, "spikemode": "across", "spikethickness": 1, "spikedash": "solid", "spikecolor": colours["muted"], "spikesnap": "cursor",
     }  # fmt: skip
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from psycopg_pool import ConnectionPool
 
+from dashboard.charger_list import ChargerList
 from dashboard.snapshot import FleetPicture
 from db.engine import Conn
 from db.queries.policies import Policies
@@ -22,6 +23,7 @@ class Services:
     picture: FleetPicture
     policies: Policies
     now: Callable[[], datetime]
+    chargers: ChargerList
 
     @contextmanager
     def read(self) -> Iterator[Conn]:

@@ -274,6 +274,8 @@ class _Quiet(WSGIRequestHandler):
 @contextmanager
 def served(fleet: FakeFleet, csp: bool = True) -> Iterator[str]:
     """The real pages over this fleet, on a free port. With `csp`, a strict policy: whatever breaks it shows as a console error."""
+    from tests.charger_support import fake_chargers
+
     loads = ("load_live", "load_window", "load_chargers")
     real, real_bins = {name: getattr(loading, name) for name in loads}, performance.bins
     for name in loads:
@@ -282,7 +284,8 @@ def served(fleet: FakeFleet, csp: bool = True) -> Iterator[str]:
     server = make_server("127.0.0.1", 0, _app(fleet, csp).server, threaded=True, request_handler=_Quiet)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        with fake_chargers(fleet):
+            yield f"http://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         performance.bins = real_bins
@@ -296,12 +299,16 @@ def fleet_row(fleet: FakeFleet, vehicle_id: str) -> dict[str, Any]:
 
 
 def _app(fleet: FakeFleet, csp: bool) -> Any:
+    from tests.charger_support import FakeList
+
     @contextmanager
     def read() -> Iterator[None]:
         yield None
 
     settings = config.Settings(_env_file=None)
-    services: Any = SimpleNamespace(settings=settings, picture=fleet, policies=Policies(), now=lambda: fleet.now, read=read)
+    services: Any = SimpleNamespace(
+        settings=settings, picture=fleet, policies=Policies(), now=lambda: fleet.now, read=read, chargers=FakeList(fleet)
+    )
     server = OpenAPI("voltledger-test")
 
     @server.before_request

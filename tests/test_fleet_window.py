@@ -68,6 +68,11 @@ class World:
         for vehicle_id, summary in own.items():
             assert day.summaries[vehicle_id] == summary, (vehicle_id, day.at)
             assert vehicle_id in day.changed or (before and before.summaries.get(vehicle_id) == summary)
+        given = self.conn.execute(
+            "SELECT meter_id, sum(ac_milliwh) FROM meter_history WHERE recorded_at > %s AND recorded_at <= %s GROUP BY 1",
+            (day.at - WINDOW, day.at),
+        ).fetchall()
+        assert {meter_id: ac for meter_id, ac in day.meters_ac.items() if ac} == {meter_id: int(ac) for meter_id, ac in given if ac}
 
 
 @pytest.fixture

@@ -114,7 +114,10 @@ def test_what_a_session_does_not_know_is_one_dash() -> None:
 
 
 def test_a_shared_charge_names_who_shared_it() -> None:
-    assert "with van-8, van-9" in _table(_session(vehicle_ids=("van-7", "van-8", "van-9")))
+    text = _table(_session(vehicle_ids=("van-7", "van-8", "van-9")))
+    assert "with " in text
+    assert text.index("/vehicles/van-8") < text.index("/vehicles/van-9")
+    assert "/vehicles/van-7" not in text
 
 
 def test_more_sessions_than_a_page_carries_are_counted() -> None:

@@ -9,6 +9,7 @@ from dash import html
 from charging.timeline import ALWAYS, FOREVER
 from dashboard import format as fmt
 from dashboard.components.card import empty, scrolling
+from dashboard.components.links import charger_link
 from db.assignment_changes import AssignmentChange
 from db.assignments import Assignment
 
@@ -46,12 +47,12 @@ def _assignment(one: Assignment, made: Sequence[AssignmentChange], now: datetime
         for tag, look in ((_when(one, now), "is-live"), ("corrected" if corrections else "", "is-changed"))
         if tag
     ]
-    said = corrections or made[:1]
+    told = corrections or made[:1]
     return html.Li(
         [
-            html.Div([html.B(one.meter_id or "no meter"), *tags], className="timeline-what"),
-            html.Div(_span(one.valid_from, one.valid_to, tz)),
-            *(html.Div(_said(change, tz), className="timeline-who") for change in said),
+            html.Div([html.B(charger_link(one.meter_id) if one.meter_id else "no meter"), *tags], className="timeline-what"),
+            html.Div(span(one.valid_from, one.valid_to, tz)),
+            *(html.Div(said(change, tz), className="timeline-who") for change in told),
         ]
     )  # fmt: skip
 
@@ -62,18 +63,19 @@ def _when(one: Assignment, now: datetime) -> str:
     return "now" if one.valid_to is None or one.valid_to > now else ""
 
 
-def _span(start: datetime | None, end: datetime | None, tz: tzinfo) -> str:
+def span(start: datetime | None, end: datetime | None, tz: tzinfo) -> str:
+    """From when to when, in words; None is open."""
     since = "always" if start is None else fmt.moment(start, tz)
     return f"from {since} {'until changed' if end is None else f'to {fmt.moment(end, tz)}'}"
 
 
-def _said(change: AssignmentChange, tz: tzinfo) -> str:
+def said(change: AssignmentChange, tz: tzinfo) -> str:
     """Who, when, and why; a correction says what stood there before."""
-    before = f"was {change.meter_before or 'no meter'} {_span(change.valid_from, change.valid_to, tz)}; " if change.corrects_past else ""
+    before = f"was {change.meter_before or 'no meter'} {span(change.valid_from, change.valid_to, tz)}; " if change.corrects_past else ""
     note = f": “{change.note}”" if change.note else ""
     verb = "corrected" if change.corrects_past else "assigned"
     return f"{before}{verb} by {change.changed_by} ({change.via}) on {fmt.moment(change.changed_at, tz)}{note}"
 
 
 def _stretch(change: AssignmentChange, tz: tzinfo) -> str:
-    return f"{change.meter_after or 'no meter'}: {_said(change, tz)}"
+    return f"{change.meter_after or 'no meter'}: {said(change, tz)}"

@@ -17,7 +17,7 @@ def facts(*pairs: tuple[str, Any]) -> html.Dl:
     return html.Dl([part for name, value in pairs for part in (html.Dt(name), html.Dd(value))], className="facts")
 
 
-def now_card(label: str, value: str, unit: str, note: str) -> html.Div:
+def now_card(label: str, value: str, unit: str, note: Any) -> html.Div:
     """One live value with its age or origin below."""
     return html.Div(
         [

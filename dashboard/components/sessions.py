@@ -1,6 +1,6 @@
-"""A vehicle's charging sessions, newest first."""
+"""Charging sessions of a vehicle or at a charger, newest first."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import tzinfo
 from typing import Any
 
@@ -10,31 +10,46 @@ from charging.sessions import Session
 from charging.verdict import Verdict
 from dashboard import format as fmt
 from dashboard.components.card import empty, scrolling
+from dashboard.components.links import charger_link, listed, vehicle_link
 from dashboard.components.verdict import badge
 
 # What a page can carry; a month of a vehicle rarely has a third of it, and the file has them all.
 MOST_ROWS = 200
-_HEAD = (
-    ("Start", ""), ("Duration", ""), ("From the grid", "kWh"), ("Into the battery", "kWh"), ("Efficiency", "%"), ("Lost", "kWh"),
-    ("Mean, peak", "kW"), ("Charge", "%"), ("Charger", ""), ("Verdict", ""),
-)  # fmt: skip
-_WORDS = {"Start", "Charger", "Verdict"}
+_BEFORE = (("Start", ""), ("Duration", ""), ("From the grid", "kWh"), ("Into the battery", "kWh"), ("Efficiency", "%"), ("Lost", "kWh"),
+           ("Mean, peak", "kW"), ("Charge", "%"))  # fmt: skip
+_WORDS = {"Start", "Charger", "Vehicle", "Verdict"}
+Partner = Callable[[Session], Any]  # the other end of the cable
 
 
 def session_table(sessions: Sequence[Session], vehicle_id: str, tz: tzinfo, zone_name: str, window: str) -> Any:
-    """`sessions` ordered by end. Times in `tz`, which the caption names; `window`: the range in words."""
+    """A vehicle's, ordered by end. Times in `tz`, which the caption names; `window`: the range in words."""
     if not sessions:
         return empty(
             f"No charging session ended in the {window}. One appears here as soon as the vehicle or its meter reports that energy flows; "
             "an earlier one is in a longer range."
         )
+    return _table(sessions, "Charger", lambda session: _charger(session, vehicle_id), tz, zone_name)
+
+
+def charger_session_table(sessions: Sequence[Session], tz: tzinfo, zone_name: str, window: str) -> Any:
+    """The same at one charger: every vehicle's, and what no vehicle was assigned to."""
+    if not sessions:
+        return empty(
+            f"No charging session ended at this charger in the {window}. One appears here as soon as the meter or a vehicle assigned to it "
+            "reports that energy flows; an earlier one is in a longer range."
+        )
+    return _table(sessions, "Vehicle", _vehicles, tz, zone_name)
+
+
+def _table(sessions: Sequence[Session], partner_name: str, partner: Partner, tz: tzinfo, zone_name: str) -> Any:
+    names = (*_BEFORE, (partner_name, ""), ("Verdict", ""))
     head = [
         html.Th(
             [name, html.Span(f" {unit}", className="unit")] if unit else name, scope="col", className="" if name in _WORDS else "is-number"
         )
-        for name, unit in _HEAD
+        for name, unit in names
     ]
-    rows = [_row(session, vehicle_id, tz) for session in reversed(sessions[-MOST_ROWS:])]
+    rows = [_row(session, names, partner, tz) for session in reversed(sessions[-MOST_ROWS:])]
     table = html.Table(
         [html.Caption(_caption(sessions, zone_name)), html.Thead(html.Tr(head)), html.Tbody(rows)], className="readings sessions"
     )
@@ -48,19 +63,19 @@ def _caption(sessions: Sequence[Session], zone_name: str) -> str:
     return f"{shown}, newest first, times in {zone_name}"
 
 
-def _row(session: Session, vehicle_id: str, tz: tzinfo) -> html.Tr:
+def _row(session: Session, names: Sequence[tuple[str, str]], partner: Partner, tz: tzinfo) -> html.Tr:
     s = session.summary
     known = s.verdict is not Verdict.INSUFFICIENT_DATA  # half a charge is neither an efficiency nor a loss
     values = (
         _started(session, tz), fmt.age(session.end - session.start), fmt.number(s.ac_kwh, 2), fmt.number(s.dc_kwh, 2),
         _efficiency(session) if known else fmt.NONE, fmt.number(s.loss_kwh, 2) if known else fmt.NONE,
-        _both(session.mean_kw, session.peak_kw, ", ", 1), _both(session.soc_from_pct, session.soc_to_pct, " → ", 0), _charger(session, vehicle_id), _verdict(session),
+        _both(session.mean_kw, session.peak_kw, ", ", 1), _both(session.soc_from_pct, session.soc_to_pct, " → ", 0), partner(session), _verdict(session),
     )  # fmt: skip
     cells = [
         html.Td(value, className="" if name in _WORDS else "is-number", **{"data-label": f"{name} {unit}".strip()})
-        for (name, unit), value in zip(_HEAD, values, strict=True)
+        for (name, unit), value in zip(names, values, strict=True)
     ]
-    return html.Tr(cells, key=f"{session.meter_id} {session.start.isoformat()}")
+    return html.Tr(cells, key=" ".join((session.meter_id or "", *session.vehicle_ids, session.start.isoformat())))
 
 
 def _both(first: float | None, second: float | None, between: str, digits: int) -> str:
@@ -83,9 +98,13 @@ def _efficiency(session: Session) -> Any:
 
 
 def _charger(session: Session, vehicle_id: str) -> Any:
-    others = [one for one in session.vehicle_ids if one != vehicle_id]
-    name = session.meter_id or "no meter assigned"
-    return [name, html.Small(f"with {', '.join(others)}")] if others else name
+    others = [vehicle_link(one) for one in session.vehicle_ids if one != vehicle_id]
+    name = charger_link(session.meter_id) if session.meter_id else "no meter assigned"
+    return [name, html.Small(["with ", *listed(others)])] if others else name
+
+
+def _vehicles(session: Session) -> Any:
+    return listed([vehicle_link(one) for one in session.vehicle_ids]) or "nobody assigned"
 
 
 def _verdict(session: Session) -> html.Details:

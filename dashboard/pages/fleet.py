@@ -4,17 +4,16 @@ from datetime import timedelta
 from typing import Any
 
 import dash
-import dash_ag_grid as dag
 import dash_leaflet as dl
-import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 
 from dashboard import format as fmt
+from dashboard.components import filters
 from dashboard.components.day_bars import day_bars
 from dashboard.components.empty import away, first_use
 from dashboard.components.figure_card import figure_card, note
 from dashboard.components.scale import scale
-from dashboard.components.verdict import KINDS
+from dashboard.components.table import column, table
 from db.queries import performance
 
 _STATES = {"reporting": "Reporting", "silent": "Silent", "charging": "Charging", "idle": "Idle", "unplaced": "Without position"}
@@ -129,33 +128,12 @@ def _figures(silent_after: str) -> html.Section:
 
 
 def _filters(q: str, verdict: str, sites: list[str], state: str | None) -> html.Section:
-    kinds = [{"value": name, "label": kind.label} for name, kind in KINDS.items()]
-    states = [{"value": name, "label": label} for name, label in _STATES.items()]
-    search = html.Span(className="icon icon-search")
     return html.Section(
         [
-            dmc.TextInput(
-                id="fleet-q",
-                value=q,
-                placeholder="Vehicle, site or meter",
-                size="sm",
-                debounce=150,
-                leftSection=search,
-                className="filter-q",
-                **{"aria-label": "Search"},
-            ),
-            _many("fleet-verdict", "Verdict", kinds, [v for v in verdict.split(",") if v in KINDS]),
-            _many("fleet-site", "Site", sites, sites),
-            dmc.Select(
-                id="fleet-state",
-                value=state if state in _STATES else None,
-                data=states,
-                placeholder="State",
-                clearable=True,
-                size="sm",
-                className="filter-state",
-                **{"aria-label": "State"},
-            ),
+            filters.search("fleet-q", q, "Vehicle, site or meter"),
+            filters.verdicts("fleet-verdict", verdict),
+            filters.many("fleet-site", "Site", sites, sites),
+            filters.one("fleet-state", "State", _STATES, state),
             html.Span(id="fleet-count", className="filter-count", role="status"),
             html.Button("Clear", id="fleet-clear", className="button is-plain", type="button", hidden=True),
             html.A(
@@ -167,21 +145,6 @@ def _filters(q: str, verdict: str, sites: list[str], state: str | None) -> html.
         ],
         className="filters",
         **{"aria-label": "Filter"},
-    )
-
-
-def _many(element_id: str, label: str, data: Any, value: list[str]) -> dmc.MultiSelect:
-    return dmc.MultiSelect(
-        id=element_id,
-        data=data,
-        value=value,
-        placeholder=label,
-        clearable=True,
-        searchable=True,
-        size="sm",
-        className="filter-many",
-        hidePickedOptions=True,
-        **{"aria-label": label},
     )
 
 
@@ -273,59 +236,30 @@ def _vehicle_panel() -> html.Section:
     )
 
 
-def _column(field: str, title: str, renderer: str | None, width: int, numeric: bool = True, **more: Any) -> dict[str, Any]:
-    """A column with its share of the width (px on a desk); units stand in the cells, so headers stay short."""
-    cell = {"cellRenderer": renderer} if renderer else {}
-    return {
-        "field": field,
-        "headerName": title,
-        "minWidth": round(width * 0.78),
-        "flex": width,
-        **cell,
-        **({"type": "rightAligned"} if numeric else {}),
-        **more,
-    }
-
-
 _COLUMNS = [
-    _column("name", "Vehicle", "VehicleCell", 140, False, colId="vehicle", valueGetter={"function": "params.data.name || params.data.id"}),
-    _column("rank", "Verdict", "KindCell", 190, False, sort="asc"),
-    _column("efficiency", "Efficiency", "PercentCell", 96, cellRendererParams={"times": 100, "digits": 1}),
-    _column("expectedLow", "Expected", "BandCell", 112),
-    _column("soc", "Charge", "PercentCell", 78),
-    _column("powerKw", "Power", "AmountCell", 84, cellRendererParams={"unit": "kW"}),
-    _column("acKwh", "Grid, 24 h", "AmountCell", 96, cellRendererParams={"unit": "kWh"}),
-    _column("dcKwh", "Battery, 24 h", "AmountCell", 104, cellRendererParams={"unit": "kWh"}),
-    _column("lossKwh", "Lost, 24 h", "AmountCell", 96, cellRendererParams={"unit": "kWh"}),
-    _column("recordedAt", "Last reading", "AgeCell", 108),
-    _column("site", "Site", None, 148, False, tooltipField="site"),
-    _column("meterId", "Meter", None, 116, False, tooltipField="meterId"),
+    column("name", "Vehicle", "VehicleCell", 140, False, colId="vehicle", valueGetter={"function": "params.data.name || params.data.id"}),
+    column("rank", "Verdict", "KindCell", 190, False, sort="asc"),
+    column("efficiency", "Efficiency", "PercentCell", 96, cellRendererParams={"times": 100, "digits": 1}),
+    column("expectedLow", "Expected", "BandCell", 112),
+    column("soc", "Charge", "PercentCell", 78),
+    column("powerKw", "Power", "AmountCell", 84, cellRendererParams={"unit": "kW"}),
+    column("acKwh", "Grid, 24 h", "AmountCell", 96, cellRendererParams={"unit": "kWh"}),
+    column("dcKwh", "Battery, 24 h", "AmountCell", 104, cellRendererParams={"unit": "kWh"}),
+    column("lossKwh", "Lost, 24 h", "AmountCell", 96, cellRendererParams={"unit": "kWh"}),
+    column("recordedAt", "Last reading", "AgeCell", 108),
+    column("site", "Site", None, 148, False, tooltipField="site"),
+    column("meterId", "Meter", "MeterCell", 116, False, tooltipField="meterId"),
 ]
 
 
 def _list() -> html.Section:
-    grid = dag.AgGrid(
-        id="fleet-table",
-        columnDefs=_COLUMNS,
-        rowData=[],
-        getRowId="params.data.id",
-        defaultColDef={"sortable": True, "resizable": True, "filter": False, "suppressHeaderMenuButton": True, "suppressMovable": True},
-        dashGridOptions={
-            "rowSelection": {"mode": "singleRow", "checkboxes": False, "enableClickSelection": True},
-            "rowHeight": 44,
-            "headerHeight": 38,
-            "animateRows": False,
-            "suppressModelUpdateAfterUpdateTransaction": True,
-            "suppressCellFocus": False,
-            "enableCellTextSelection": True,
-            "localeText": {"noRowsToShow": "No vehicle to show", "noMatchingRows": "No vehicle matches the filter"},
-            "tooltipShowDelay": 300,
-        },
-        className="ag-theme-quartz table",
-        style={"height": None, "width": None},
-    )
+    selection = {"mode": "singleRow", "checkboxes": False, "enableClickSelection": True}
+    grid = table("fleet-table", _COLUMNS, "vehicle", rowSelection=selection)
     export = html.Button("Export rows", id="fleet-export", type="button", className="button is-plain")
+    chargers = html.A("All chargers", href="/chargers", className="button is-plain", **{"data-nav": ""})
     unplaced = html.Details([html.Summary(), html.Ul()], id="unplaced", className="unplaced", hidden=True)
     return html.Section(
-        [html.Div([html.H2("Vehicles"), export], className="card-head"), grid, unplaced], id="fleet-list", className="card list"
+        [html.Div([html.H2("Vehicles"), html.Span([chargers, export])], className="card-head"), grid, unplaced],
+        id="fleet-list",
+        className="card list",
     )

@@ -20,7 +20,7 @@ from db.gathered import Ints, gathered, instant, instant_us, ints, read, texts
 from db.queries import performance
 from db.queries.device_window import DeviceWindow, Mask
 from db.queries.policies import Policies
-from db.queries.weighing import QUARTER_US, WIDTH, Quarters, Rhythms, weigh
+from db.queries.weighing import MILLIWH, QUARTER_US, WIDTH, Quarters, Rhythms, weigh
 from db.queries.weighing import evidence as in_words
 from db.sides import METER, VEHICLE
 
@@ -40,7 +40,8 @@ _ALWAYS, _EVER = -(1 << 63), (1 << 63) - 1  # how PostgreSQL sends the infinitie
 class FleetDay:
     """The 24 hours up to `at`: every known vehicle's summary by id, in the order of ids; `changed`: those that differ from the day before this one.
 
-    Good until `due_monotonic`.
+    Good until `due_monotonic`. `meters_ac`: what each meter gave, whoever was on it, in thousandths of a watt-hour; absent where it does not
+    fit the compact arrays.
     """
 
     at: datetime
@@ -48,6 +49,7 @@ class FleetDay:
     due_monotonic: float
     summaries: dict[str, Summary]
     changed: frozenset[str]
+    meters_ac: dict[str, int]
 
 
 class FleetWindow:
@@ -104,8 +106,13 @@ class FleetWindow:
             raise
         made = time.monotonic()
         due = made + min(_DAY_MOST_S, (made - started) / self._share)
-        self._newest = FleetDay(instant(at_us), made, due, dict(self._summaries), frozenset(changed))
+        self._newest = FleetDay(instant(at_us), made, due, dict(self._summaries), frozenset(changed), self._meters_ac(at_us))
         return self._newest
+
+    def _meters_ac(self, at_us: int) -> dict[str, int]:
+        meters = self._meters
+        given = meters.did[MILLIWH, :, meters.slots(at_us - _WINDOW_US, at_us)].sum(axis=1, dtype=np.int64).tolist()
+        return {meters.ids[n]: given[n] for n in np.flatnonzero(~meters.too_large).tolist() if n}
 
     def _take_in(self, conn: Conn, start_us: int, at_us: int) -> list[str]:
         vehicles, meters = self._vehicles.refresh(conn, start_us, at_us), self._meters.refresh(conn, start_us, at_us)

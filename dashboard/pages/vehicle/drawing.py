@@ -14,6 +14,7 @@ from dashboard.components.card import card, csv_link
 from dashboard.components.charger_matrix import vehicle_or_charger
 from dashboard.components.empty import message
 from dashboard.components.expected import expected
+from dashboard.components.links import charger_link, listed
 from dashboard.components.losses import loss_parts
 from dashboard.components.quantity import facts, now_card, quantity
 from dashboard.components.readings import readings_table
@@ -164,7 +165,7 @@ def _evidence(s: Summary) -> html.Dl:
         ("From the grid (AC)", quantity(fmt.number(s.ac_kwh, 3), "kWh")),
         ("Into the battery (DC)", quantity(fmt.number(s.dc_kwh, 3), "kWh")),
         ("Lost", quantity(fmt.number(s.loss_kwh, 3), "kWh")),
-        ("Meter", ", ".join(s.meter_ids) or "none assigned"),
+        ("Meter", listed([charger_link(one) for one in s.meter_ids]) or "none assigned"),
         ("Vehicle readings", html.Span([fmt.number(s.vehicle_readings), " · ", vehicle_pct, " of those due"])),
         ("Meter readings", html.Span([fmt.number(s.meter_readings), " · ", meter_pct, " of those due"])),
     )
@@ -183,9 +184,9 @@ def _now(loaded: Live) -> list[Any]:
         return age if value is not None or not v.recorded_at else "not measured"
 
     if meter and meter.recorded_at:
-        meter_age = f"{meter.meter_id}, {_ago(meter.recorded_at, now, '')}"
+        meter_age: Any = [charger_link(meter.meter_id), f", {_ago(meter.recorded_at, now, '')}"]
     else:
-        meter_age = f"{v.meter_id} never reported" if v.meter_id else "no meter assigned"
+        meter_age = [charger_link(v.meter_id), " never reported"] if v.meter_id else "no meter assigned"
     return [
         now_card("State of charge", fmt.number(v.soc_pct, 0), "%", of_vehicle(v.soc_pct)),
         now_card("Power into the battery", fmt.amount(v.power_kw), "kW", age),

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import psycopg
-
 from charging.losses import Price
 from charging.matrix import Cell
 from charging.sessions import Session
 from charging.verdict import Summary
+from dashboard.cells import cells_or_why
 from dashboard.figures import Timeline
 from db.assignment_changes import AssignmentChange, recorded
 from db.assignments import Assignment, timelines
@@ -17,7 +16,6 @@ from db.engine import Conn
 from db.queries import devices, history, matrix, performance, prices, sessions
 from db.queries.devices import LatestReading, VehicleNow
 from db.queries.history import Bucket
-from db.queries.matrix import TooManyCells
 from db.queries.policies import Policies
 
 # Whether it is the vehicle or the charger is never asked of less: a day shows one charger at most.
@@ -120,14 +118,5 @@ def load_window(
 def load_chargers(conn: Conn, vehicle_id: str, end: datetime, now: datetime, policies: Policies) -> Chargers:
     """Its assignments, and the matrix of vehicles and chargers around it, or why there is none."""
     assignments, changes = timelines(conn, vehicle_id), recorded(conn, vehicle_id=vehicle_id, limit=MOST_CHANGES)
-    cells, why = _cells(conn, vehicle_id, end, policies)  # last: a statement that was ended takes its transaction with it
+    cells, why = cells_or_why(lambda: matrix.around_vehicle(conn, vehicle_id, end - CHARGERS_OVER, end, policies))
     return Chargers(vehicle_id, end, now, cells, why, assignments, changes)
-
-
-def _cells(conn: Conn, vehicle_id: str, end: datetime, policies: Policies) -> tuple[list[Cell] | None, str]:
-    try:
-        return matrix.around_vehicle(conn, vehicle_id, end - CHARGERS_OVER, end, policies), ""
-    except TooManyCells as error:
-        return None, f"Too many to show: {error}."
-    except psycopg.errors.QueryCanceled:
-        return None, "It would take longer than a page may wait: too many vehicles took turns at these chargers."
