@@ -5,9 +5,15 @@
   const HOUR_MS = 3_600_000, DAY_MS = 24 * HOUR_MS;
   const LAST = { "24h": { label: "24 h", ms: DAY_MS }, "7d": { label: "7 d", ms: 7 * DAY_MS }, "30d": { label: "30 d", ms: 30 * DAY_MS } };
   const REPORTS = {
-    summaries: { label: "Summaries", path: "/v1/reports/summaries", preview: "/v1/reports/summaries/preview", formats: ["csv", "parquet", "json"] },
-    sessions: { label: "Charging sessions", path: "/v1/reports/sessions", preview: "/v1/reports/sessions/preview", formats: ["csv", "parquet", "json"] },
-    sites: { label: "Energy by site", path: "/v1/analytics/sites", preview: null, formats: ["csv"] },
+    summaries: {
+      label: "Summaries", says: "A row per vehicle: energy, efficiency, loss, verdict.",
+      path: "/v1/reports/summaries", preview: "/v1/reports/summaries/preview", formats: ["csv", "parquet", "json"],
+    },
+    sessions: {
+      label: "Charging sessions", says: "A row per session that ended in the window.",
+      path: "/v1/reports/sessions", preview: "/v1/reports/sessions/preview", formats: ["csv", "parquet", "json"],
+    },
+    sites: { label: "Energy by site", says: "A row per site. A month of a large fleet takes a minute.", path: "/v1/analytics/sites", preview: null, formats: ["csv"] },
   };
   const WINDOWS = { now: "Ending now", at: "Ending at", day: "A day", range: "From – to" };
   const NOTHING = {
@@ -106,7 +112,7 @@
     }
     if (kind === "now" && last === "24h" && report !== "sites") return {};
     const to = kind === "now" ? z(Math.floor(nowMs / 1000) * 1000) : choice.to, ms = told(to);
-    return { to, from: (last === "24h" && report !== "sites") || Number.isNaN(ms) ? "" : z(ms - LAST[last].ms) };
+    return { from: (last === "24h" && report !== "sites") || Number.isNaN(ms) ? "" : z(ms - LAST[last].ms), to };
   }
   /** {path, query} of the report, or of its preview. `nowMs`: where a window ends that ends now. */
   function request(choice, nowMs, preview = false) {

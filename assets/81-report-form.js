@@ -12,6 +12,12 @@
     const one = ([value, text]) => h("label", { class: "segment" }, h("input", { type: "radio", name, value, id: `report-${name}-${value}` }), h("span", {}, text));
     return h("div", { class: "segments", role: "radiogroup", "aria-label": label, "data-field": name }, choices.map(one));
   }
+  /** Where each choice needs a sentence. */
+  function choices(name, label, all) {
+    const one = ([value, { label: text, says }]) =>
+      h("label", { class: "choice" }, h("input", { type: "radio", name, value, id: `report-${name}-${value}` }), h("span", {}, text, h("small", {}, says)));
+    return h("div", { class: "choices", role: "radiogroup", "aria-label": label, "data-field": name }, all.map(one));
+  }
   function field(name, label, control, hint) {
     control.id = `report-${name}`;
     control.name = name;
@@ -39,7 +45,7 @@
   /** The whole form, empty. */
   function made() {
     return [
-      group("What", "what", radios("report", "Report", entries(rules.REPORTS)), h("p", { class: "field-hint", id: "report-what-hint" })),
+      group("What", "what", choices("report", "Report", Object.entries(rules.REPORTS))),
       group("Window", "window", radios("window", "Window", entries(rules.WINDOWS)),
         h("div", { class: "field-row" }, field("from", "From (exclusive)", moment()), field("to", "To (inclusive)", moment()), field("day", "Day", h("input", { type: "date", min: "2001-01-01", max: "2198-12-31" }))),
         radios("last", "Length", entries(rules.LAST)),
@@ -55,11 +61,6 @@
   }
 
   // ---- what they show ----
-  const WHAT = {
-    summaries: "A row per vehicle: energy, efficiency, loss and verdict over the window.",
-    sessions: "A row per charging session that ended in the window.",
-    sites: "A row per site. Every meter is added up first: a month of a large fleet takes a minute.",
-  };
   const FORMAT = { csv: "", parquet: "Types, units and meanings are in the file; pandas reads it as it is.", json: "The window first, then the rows; ends with their number." };
   const check = (name, value) => { const one = byId(`report-${name}-${value}`); if (one) one.checked = true; };
 
@@ -93,7 +94,6 @@
     const comma = byId("report-decimal").querySelector("[value=comma]");
     comma.disabled = choice.separator === "comma" && choice.decimal !== "comma";
     byId("report-decimal-hint").textContent = comma.disabled ? "A comma needs the semicolon." : "";
-    byId("report-what-hint").textContent = WHAT[choice.report];
     byId("report-format-hint").textContent = FORMAT[choice.format] ?? "";
     byId("report-window-hint").textContent = words(choice);
   }

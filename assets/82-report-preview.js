@@ -13,21 +13,25 @@
   function verdict(value, row) {
     return h("span", { class: "verdict" }, parts.glyph(voltledger.kinds.of(value, row.severity)), value);
   }
+  /** The verdict's shape stands here too: its own column is far to the right. */
+  function vehicle(id, row) {
+    const kind = voltledger.kinds.of(row.verdict, row.severity);
+    return h("span", { class: "verdict", title: voltledger.kinds.label(kind) }, parts.glyph(kind), h("a", { href: parts.vehicleHref(id), "data-nav": "" }, id));
+  }
   function cell(column, row) {
     const value = row[column.key];
     if (format.absent(value) || value === "" || (Array.isArray(value) && !value.length)) return NONE();
     if (column.name === "verdict") return verdict(value, row);
-    if (column.name === "vehicle_id") return h("a", { href: parts.vehicleHref(value), "data-nav": "" }, value);
+    if (column.name === "vehicle_id") return vehicle(value, row);
     if (column.kind === "number" || column.kind === "count") return rounded(value);
     return column.kind === "texts" ? value.join(" ") : String(value);
   }
   const numeric = ({ kind }) => (kind === "number" || kind === "count" ? "is-number" : "");
-  const wordy = ({ name }) => (name === "reason" ? "is-wordy" : "");
 
   /** The columns by the names in the file, with their units. */
   function table(columns, rows, caption) {
     const head = columns.map((column) => h("th", { scope: "col", class: numeric(column), title: column.meaning }, column.name, column.unit && h("span", { class: "unit" }, ` ${column.unit}`)));
-    const body = rows.map((row) => h("tr", {}, columns.map((column) => h("td", { class: `${numeric(column)} ${wordy(column)}`.trim() || null }, cell(column, row)))));
+    const body = rows.map((row) => h("tr", {}, columns.map((column) => h("td", { class: numeric(column) || null }, cell(column, row)))));
     const whole = h("table", { class: "readings report-table" }, h("caption", {}, caption), h("thead", {}, h("tr", {}, head)), h("tbody", {}, body));
     return h("div", { class: "scroll-x", tabindex: "0", role: "region", "aria-label": "First rows of the report" }, whole);
   }
@@ -70,11 +74,11 @@
     if (rowCountIs === "unknown") return `more than ${many(rows.length, "row")}`;
     return rowCount ? `about ${many(rowCount, "row")}, as in the first ${many(lookedAt, "vehicle")}` : `perhaps none: not one among the first ${many(lookedAt, "vehicle")}`;
   }
-  const clock = (text) => text.replace("T", " ").replace(/\.\d+/, "");
+  const clock = (text) => text.replace("T", " ").replace(/\.\d+/, "").replace("Z", "");
   /** The window as the server took it. */
   const spanned = ({ fromLocal, toLocal, zone, windowHours }) => `${clock(fromLocal)} to ${clock(toLocal)} ${zone}, ${format.number(windowHours, Number.isInteger(windowHours) ? 0 : 2)} h`;
   const caption = (rows, exact) =>
     `${exact ? (rows === 1 ? "The one row" : `All ${rows} rows`) : `The first ${rows} rows`}. Numbers are rounded here and not in the file; point at one to see all of it.`;
 
-  voltledger.reportPreview = { table, explained, rowsOf, counted, spanned, caption, many };
+  voltledger.reportPreview = { table, explained, rowsOf, counted, spanned, clock, caption, many };
 })();

@@ -64,7 +64,7 @@
   }
   function nothing({ rowCountIs }) {
     const why = page.choice.report === "sessions" ? "No charging session ended in this window." : rowCountIs === "exact" ? "No vehicle has one of these verdicts in this window." : "None among the vehicles looked at; the file goes through all of them.";
-    return h("p", { class: "card-empty" }, `${why} The file holds the names of the columns alone unless there are more. Another window or filter may have some.`);
+    return h("p", { class: "card-empty" }, `${why} ${rowCountIs === "exact" ? "A file of it holds the names of the columns alone: another window or filter may have more." : ""}`);
   }
   /** Sites have no beginning that could be read alone, so nobody is made to wait for them unasked. */
   function offerSites() {
@@ -78,7 +78,7 @@
     try {
       const known = await columns(), rows = preview.rowsOf(await (await asked(url(), signal)).text(), known);
       const first = rows.slice(0, 20), body = first.length ? preview.table(known, first, preview.caption(first.length, first.length === rows.length)) : h("p", { class: "card-empty" }, "There is no meter yet.");
-      showPreview("ready", preview.many(rows.length, "row"), body);
+      showPreview("ready", `${first.length ? `${preview.clock(first[0].fromUtc)} to ${preview.clock(first[0].toUtc)} UTC · ` : ""}${preview.many(rows.length, "row")}`, body);
     } catch (error) {
       if (!signal.aborted) refused(error);
     }
@@ -137,6 +137,7 @@
   // ---- the page's life ----
   function changed(event, waitMs) {
     page.choice = form.read(page.choice, event.target.name);
+    if (event.target.name === "report") byId("reports-preview-body").replaceChildren();
     if (page.choice.report === "sites") page.choice.format = "csv";
     if (page.choice.window === "day" && !page.choice.day) page.choice.day = yesterday(page.choice.zone);
     if (page.choice.window === "at" && !page.choice.to) page.choice.to = rules.instant(rules.local(new Date().toISOString(), page.choice.zone).slice(0, 13) + ":00", page.choice.zone);
@@ -180,6 +181,7 @@
     byId("report-download").addEventListener("click", start);
     byId("report-cancel").addEventListener("click", () => { download.cancel(); byId("report-download").hidden = false; byId("report-download").focus(); });
     byId("report-refresh").addEventListener("click", () => refresh());
+    document.querySelector('[data-page="/reports"]')?.scrollIntoView({ block: "nearest", inline: "nearest" });
     voltledger.views.all();
     state();
     return null;

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from api.exporting.columns import Column
+from api.exporting.columns import Block, Column
 from charging.units import to_kwh
 from db.queries.sites import SiteEnergy
 
@@ -86,6 +86,6 @@ SITE_COLUMNS = [
 ]
 
 
-def site_rows(sites: Sequence[SiteEnergy], start: datetime, end: datetime, currency: str) -> list[list[object]]:
+def site_rows(sites: Sequence[SiteEnergy], start: datetime, end: datetime, currency: str) -> Block:
     """A row per site, in their order."""
     return [[column.of(SiteFacts(site, start, end, currency)) for column in SITE_COLUMNS] for site in sites]
