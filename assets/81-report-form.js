@@ -80,8 +80,8 @@
     const { window: kind, day, zone } = choice, hours = kind === "day" && rules.dayHours(day, zone);
     if (hours) return `${hours} hours${hours === 24 ? "" : ": the clocks are changed on this day"}, midnight to midnight in ${zone}.`;
     if (kind === "now") return "Ends when the file is asked for.";
-    if (kind === "at") return rules.told(choice.to) ? `Ends at ${choice.to}.` : "Say when it ends.";
-    return kind === "range" ? "Empty “to”: until now. At most 400 days." : "Say which day.";
+    if (kind === "at") return rules.told(choice.to) ? `Ends at ${choice.to}.` : "";
+    return kind === "range" ? "Empty “to”: until now. At most 400 days." : "";
   }
   /** What the choice makes of the controls: which there are, and what the hints say. */
   function follow(choice) {

@@ -139,18 +139,34 @@
     page.choice = form.read(page.choice, event.target.name);
     if (event.target.name === "report") byId("reports-preview-body").replaceChildren();
     if (page.choice.report === "sites") page.choice.format = "csv";
-    if (page.choice.window === "day" && !page.choice.day) page.choice.day = yesterday(page.choice.zone);
-    if (page.choice.window === "at" && !page.choice.to) page.choice.to = rules.instant(rules.local(new Date().toISOString(), page.choice.zone).slice(0, 13) + ":00", page.choice.zone);
+    if (event.target.type === "radio") Object.assign(page.choice, begun(page.choice));
     // What is being typed is left alone.
     if (event.target.type === "radio") form.fill(page.choice); else form.follow(page.choice);
     refresh(waitMs);
   }
-  const yesterday = (zone) => (rules.known(zone) ? rules.local(new Date(nowMs() - 86_400_000).toISOString(), zone).slice(0, 10) : "");
+  const DAY_MS = 86_400_000;
+  /** The zone's clocks, cut to so many characters. */
+  const onClocks = (ms, zone, length) => rules.local(new Date(ms).toISOString(), zone).slice(0, length);
+  /** A kind of window that was just chosen is filled, so that its preview shows something: yesterday, or the last full hour and the day before it. */
+  function begun({ window: kind, zone, day, from, to }) {
+    if (!rules.known(zone)) return {};
+    if (kind === "day") return { day: day || onClocks(nowMs() - DAY_MS, zone, 10) };
+    const end = to || rules.instant(`${onClocks(nowMs(), zone, 13)}:00`, zone);
+    if (kind === "at") return { to: end };
+    return kind === "range" && !from ? { from: new Date(rules.told(end) - DAY_MS).toISOString().replace(".000Z", "Z"), to: end } : {};
+  }
+  /** What has to be said first: without it the server would answer with the last day. */
+  const lacking = ({ window: kind, day, to }) => (kind === "day" && !day ? ["day", "Say which day."] : kind === "at" && !to ? ["to", "Say when it ends."] : null);
+  function wait() {
+    page.asked?.abort();
+    const [name, detail] = lacking(page.choice);
+    refused({ status: 422, errors: [{ pointer: `/${name}`, detail }] });
+  }
   function refresh(waitMs = 0) {
     page.at = nowMs();
     keepInAddress();
     clearTimeout(page.timer);
-    page.timer = setTimeout(ask, waitMs);
+    page.timer = setTimeout(lacking(page.choice) ? wait : ask, waitMs);
   }
 
   function state() {

@@ -322,6 +322,11 @@ def test_what_the_server_refuses_stands_at_its_field(at: Watched) -> None:
     expect(page.locator(READY)).to_be_visible()
     assert page.locator(".field-error").count() == 0
     expect(page.locator("#report-download")).to_be_enabled()
+    page.locator("#report-window-day").check()
+    assert page.url == f"{at.address}/reports?day={page.locator('#report-day').input_value()}&zone=Europe/Berlin"
+    page.locator("#report-day").fill("")
+    expect(page.locator("[data-field=day] .field-error")).to_have_text("Say which day.")
+    expect(page.locator("#report-download")).to_be_disabled()
     page.goto(f"{at.address}/reports?from=2026-02-05T00:00:00Z&to=2026-02-04T00:00:00Z")
     expect(page.locator("[data-field=from] .field-error")).to_have_text("must lie before to")
 

@@ -58,9 +58,7 @@ def _file() -> html.Section:
         [
             html.Div([download, cancel, transfer], className="report-bar"),
             html.Div(id="report-said", className="visually-hidden", role="status"),
-            html.Div(
-                [html.Pre(html.Code(id="report-curl"), tabIndex=0, **{"aria-label": "The same as a command"}), copy], className="command"
-            ),
+            html.Div([html.Pre(html.Code(id="report-curl"), tabIndex=0), copy], className="command"),
         ],
         id="reports-file",
         className="card report-file",
