@@ -7,7 +7,21 @@ from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map
 
-from api import alerts, analytics, efficiency, errors, fleet, losses, mappings, meter_energy, operations, reports, sessions, telemetry
+from api import (
+    alerts,
+    analytics,
+    efficiency,
+    errors,
+    fleet,
+    losses,
+    mappings,
+    meter_energy,
+    operations,
+    previews,
+    reports,
+    sessions,
+    telemetry,
+)
 from api.asking import Asker
 from api.bulk import routes as bulk
 from api.errors import Problem
@@ -35,7 +49,7 @@ def create(services: Services) -> OpenAPI:
         validation_error_callback=_invalid_parameters,
         static_folder=None,
     )
-    for room in (telemetry, fleet, efficiency, meter_energy, sessions, losses, reports, mappings, bulk, alerts, operations):
+    for room in (telemetry, fleet, efficiency, meter_energy, sessions, losses, reports, previews, mappings, bulk, alerts, operations):
         room.register(app, services)
     asker = Asker(services.reading, services.policies, services.now)
     analytics.register(app, services, asker)

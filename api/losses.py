@@ -7,7 +7,8 @@ from flask import Response
 from flask_openapi3 import OpenAPI, Tag
 
 from api.errors import Problem, as_json
-from api.exporting.cells import csv_line
+from api.exporting.csv_lines import MIMETYPE, Style, csv_bytes
+from api.exporting.sites import SITE_COLUMNS, parts_of, site_rows
 from api.params import MatrixQuery, RangeQuery, SitesEnergyQuery, VehiclePath
 from api.ranges import bounds
 from api.services import Services
@@ -20,11 +21,6 @@ from db.queries.matrix import TooManyCells
 from db.queries.sites import SiteEnergy
 
 _TAG = Tag(name="Losses", description="Where the loss goes, and whether it is the vehicle or the charger")
-SITE_COLUMNS = (
-    "site_id,site_name,from_utc,to_utc,meters,ac_kwh,ac_judged_kwh,ac_nobody_kwh,ac_left_out_kwh,ac_not_received_kwh,dc_judged_kwh,loss_kwh,"
-    "overhead_kwh,conversion_kwh,conditioning_kwh,standby_kwh,unexplained_kwh,avoidable_kwh,tariff_per_kwh,co2_kg_per_kwh,loss_cost,"
-    "avoidable_cost,currency,loss_co2_kg,avoidable_co2_kg"
-).split(",")
 
 
 def register(app: OpenAPI, services: Services) -> None:
@@ -54,8 +50,8 @@ def register(app: OpenAPI, services: Services) -> None:
         with services.reading() as conn:
             found = sites.energies(conn, start, end, services.price, services.policies)
         if query.format == "csv":
-            rows = [csv_line(SITE_COLUMNS), *(csv_line(_cells(site, start, end, services.currency)) for site in found)]
-            return Response("".join(rows), content_type="text/csv; charset=utf-8", headers=_ATTACHED)
+            lines = csv_bytes(SITE_COLUMNS, [site_rows(found, start, end, services.currency)], Style())
+            return Response(b"".join(lines), content_type=MIMETYPE, headers=_ATTACHED)
         return as_json({"from": z(start), "to": z(end), "sites": [_site(site, services.currency) for site in found]})
 
     @app.get("/v1/analytics/matrix", tags=[_TAG], summary="Vehicles × chargers: which of the two is it?")
@@ -91,7 +87,7 @@ def _matrix(services: Services, query: MatrixQuery, start: datetime, end: dateti
 
 
 def _site(site: SiteEnergy, currency: str) -> dict[str, Any]:
-    parts = {name: to_kwh(value) for name, value in _parts(site).items()}
+    parts = {name: to_kwh(value) for name, value in parts_of(site).items()}
     return {
         "siteId": site.site_id,
         "name": site.name,
@@ -114,36 +110,3 @@ def _site(site: SiteEnergy, currency: str) -> dict[str, Any]:
         "lossCo2Kg": site.price.co2_kg(site.ac_counted - site.dc_counted),
         "avoidableCo2Kg": site.price.co2_kg(site.losses.avoidable),
     }
-
-
-def _parts(site: SiteEnergy) -> dict[str, int]:
-    """What cannot be taken apart is unexplained, so that the parts add up to the loss."""
-    found = site.losses
-    whole = site.ac_counted - site.dc_counted
-    return {
-        "overhead": found.overhead,
-        "conversion": found.conversion,
-        "conditioning": found.conditioning,
-        "standby": found.standby,
-        "unexplained": found.unexplained + whole - found.total,
-    }
-
-
-def _cells(site: SiteEnergy, start: datetime, end: datetime, currency: str) -> list[object]:
-    loss = site.ac_counted - site.dc_counted
-    return [
-        site.site_id,
-        site.name,
-        z(start),
-        z(end),
-        site.meters,
-        *(to_kwh(v) for v in (site.ac, site.ac_counted, site.ac_nobody, sum(site.ac_left_out.values()), site.ac_not_received)),
-        *(to_kwh(v) for v in (site.dc_counted, loss, *_parts(site).values(), site.losses.avoidable)),
-        site.price.tariff_per_kwh,
-        site.price.co2_kg_per_kwh,
-        site.price.cost(loss),
-        site.price.cost(site.losses.avoidable),
-        currency,
-        site.price.co2_kg(loss),
-        site.price.co2_kg(site.losses.avoidable),
-    ]

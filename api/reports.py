@@ -34,7 +34,7 @@ def register(app: OpenAPI, services: Services) -> None:
     @app.get("/v1/reports/summaries", tags=[_TAG], summary="A row per vehicle: energy, efficiency, loss and verdict over any window")
     def get_summaries(query: SummariesReportQuery) -> Response:
         def begin(asked: Window) -> tuple[Generator[object, None, None], dict[str, str]]:
-            vehicle_ids = _known(services, query.vehicleId)
+            vehicle_ids = known_vehicles(services, query.vehicleId)
             return summary_facts(services, asked, vehicle_ids, query.verdict), {TOTAL_VEHICLES: str(len(vehicle_ids))}
 
         return _report("summaries", slots, query, services.now(), SUMMARY_COLUMNS, begin)
@@ -42,13 +42,13 @@ def register(app: OpenAPI, services: Services) -> None:
     @app.get("/v1/reports/sessions", tags=[_TAG], summary="A row per charging session that ended in any window")
     def get_sessions(query: ReportQuery) -> Response:
         def begin(asked: Window) -> tuple[Generator[object, None, None], dict[str, str]]:
-            vehicle_ids = _known(services, query.vehicleId) if query.vehicleId else []
+            vehicle_ids = known_vehicles(services, query.vehicleId) if query.vehicleId else []
             return session_facts(services, asked, vehicle_ids), {}
 
         return _report("sessions", slots, query, services.now(), SESSION_COLUMNS, begin)
 
 
-def _known(services: Services, wanted: Sequence[str]) -> list[str]:
+def known_vehicles(services: Services, wanted: Sequence[str]) -> list[str]:
     """The vehicles a report is about, in order: every one there is, or those that are named. Raises Problem 422 where one of these is unknown."""
     with services.reading() as conn:
         known = performance.known_vehicles(conn)
@@ -67,7 +67,7 @@ def _report(
     begin: Callable[[Window], tuple[Generator[object, None, None], dict[str, str]]],
 ) -> Response:
     _refuse_endless(query.format)
-    asked, style = window(query.start, query.end, query.day, query.zone, now), _style(query)
+    asked, look = window(query.start, query.end, query.day, query.zone, now), style(query)
     with ExitStack() as held:
         held.callback(slots.take())
         facts, headers = begin(asked)
@@ -75,7 +75,7 @@ def _report(
         rows = blocks(columns, facts)
         # Read before anything is answered, so that a database that is away is a 503 and not a broken file.
         first = list(islice(rows, 1))
-        mimetype, body = _body(query.format, columns, chain(first, rows), _head(name, asked), style)
+        mimetype, body = _body(query.format, columns, chain(first, rows), head(name, asked), look)
         headers["Content-Disposition"] = f"attachment; filename=voltledger-{name}-{asked.name}.{query.format}"
         headers["Cache-Control"] = "no-store"
         return _streamed(body, held.pop_all(), mimetype, headers)
@@ -110,13 +110,15 @@ def _streamed(body: Iterator[bytes], held: ExitStack, mimetype: str, headers: Ma
     return response
 
 
-def _style(query: ReportQuery) -> Style:
+def style(query: ReportQuery) -> Style:
+    """How the CSV is written. Raises Problem 422 where nobody could read it."""
     if query.decimal == "comma" and query.separator == "comma":
         raise refused("decimal", "conflict", "comma needs separator=semicolon: with commas for both nobody could tell them apart")
     return Style("," if query.separator == "comma" else ";", query.decimal == "comma", query.bom)
 
 
-def _head(name: str, asked: Window) -> dict[str, object]:
+def head(name: str, asked: Window) -> dict[str, object]:
+    """The window, as it stands before the rows."""
     return {
         "report": name,
         "from": z(asked.start),

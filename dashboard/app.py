@@ -17,14 +17,14 @@ from charging.verdict import Thresholds
 from dashboard import housekeeping, shell
 from dashboard.charger_list import ChargerList
 from dashboard.kept import answer
-from dashboard.pages import alerts, charger, chargers, fleet, vehicle
+from dashboard.pages import alerts, charger, chargers, fleet, reports, vehicle
 from dashboard.services import Services
 from dashboard.snapshot import FleetPicture, Money
 from db.engine import pool
 from db.queries.fleet_window import FleetWindow
 from db.queries.policies import Policies
 
-_PAGES = (fleet, vehicle, chargers, charger, alerts)
+_PAGES = (fleet, vehicle, chargers, charger, alerts, reports)
 
 
 def create_app(settings: config.Settings | None = None) -> Any:

@@ -1,15 +1,25 @@
-"""A report as one JSON object, row by row."""
+"""A report as JSON, row by row."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
 
-from api.exporting.columns import Block, Column, Kind
+from api.exporting.columns import Block, Column, Kind, Row
 from api.words import z
 
 MIMETYPE = "application/json"
 _WORDS: dict[Kind, Callable[[Any], object]] = {"texts": list, "instant": z}
+
+
+def as_object(columns: Sequence[Column], row: Row) -> dict[str, object]:
+    """The row's cells by their names in JSON."""
+    return dict(zip([column.key for column in columns], map(_word, columns, row), strict=True))
+
+
+def _word(column: Column, cell: Any) -> object:
+    word = _WORDS.get(column.kind)
+    return cell if cell is None or word is None else word(cell)
 
 
 def json_bytes(columns: Sequence[Column], blocks: Iterable[Block], head: Mapping[str, object]) -> Iterator[bytes]:
