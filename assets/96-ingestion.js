@@ -15,7 +15,7 @@
     const from = calendar.start + hour * HOUR_MS, readings = row.readings[hour], due = row.due[hour];
     const day = inZone({ weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" }).format(from);
     const when = `${day}–${format.clock(Math.min(from + HOUR_MS, calendar.now), false)} ${voltledger.zone.name()}`;
-    const came = due < 0 ? "had not reported yet" : `${format.number(readings)} ${readings === 1 ? "reading" : "readings"}, ${due} % of those due (one every ${format.age(row.rhythmS)})`;
+    const came = readings < 0 ? "had not reported yet" : due < 0 ? `began to report: ${format.number(readings)} readings` : `${format.number(readings)} ${readings === 1 ? "reading" : "readings"}, ${due} % of those due (one every ${format.age(row.rhythmS)})`;
     return [row.name, when, came];
   }
 

@@ -16,7 +16,7 @@ _QUARTER = timedelta(minutes=15)
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A device, the readings of each hour, and which part of those due they are; None before its first reading."""
+    """A device, the readings of each hour, and which part of those due they are; None before its first reading, and no part in its first hour."""
 
     device: Device
     readings: Sequence[int | None]
@@ -58,4 +58,8 @@ def calendar(conn: Conn, ranked: Sequence[Device], page: int, now: datetime) -> 
 
 
 def _row(device: Device, readings: Sequence[int | None], passed: timedelta) -> Row:
-    return Row(device, readings, shares(readings, device.rhythm, passed))
+    """The hour in which a device first reported is not judged: nobody knows how much of it there was to report."""
+    found = shares(readings, device.rhythm, passed)
+    if readings[0] is None and (begun := next((n for n, one in enumerate(readings) if one is not None), None)) is not None:
+        found[begun] = None
+    return Row(device, readings, found)

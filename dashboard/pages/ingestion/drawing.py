@@ -42,8 +42,9 @@ def parts(o: Overview, zone_name: str, disk_gb: float | None) -> dict[str, Any]:
 
 def head(o: Overview, tz: tzinfo, zone_name: str) -> list[Any]:
     """The question and its answer."""
-    quiet, known = len(o.of("stale", "silent")), sum(1 for d in o.devices if d.recorded_at)
-    answer = "Every device that ever reported does." if not quiet else f"{fmt.number(quiet)} of {fmt.number(known)} devices do not."
+    quiet, late, known = len(o.of("stale", "silent")), len(o.of("late")), sum(1 for d in o.devices if d.recorded_at)
+    old = f" {fmt.number(late)} {'sends' if late == 1 else 'send'} old readings only." if late else ""
+    answer = ("Yes, all that ever did." if not quiet else f"{fmt.number(quiet)} of {fmt.number(known)} are silent.") + old
     return [html.H1("Are devices reporting?"), html.P(f"{answer} As of {fmt.moment(o.now, tz, seconds=True)} {zone_name}.", className="is-muted")]  # fmt: skip
 
 
@@ -82,8 +83,8 @@ def _seconds(value: float | None) -> str:
 
 
 def _rejected_card(o: Overview) -> html.Div:
-    lost = sum(counts.rejected + counts.conflicts for _, _, counts in o.steps)
-    came = sum(counts.accepted + counts.duplicates for _, _, counts in o.steps) + lost
+    lost = o.day.rejected + o.day.conflicts
+    came = o.day.accepted + o.day.duplicates + lost
     share = f"{fmt.percent(lost / came, 2)} of what came in 24 h" if came else "in 24 h"
     return now_card("Rejected", fmt.number(lost), "readings", share)
 

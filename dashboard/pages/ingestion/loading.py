@@ -31,7 +31,7 @@ Step = tuple[datetime, str, MinuteCounts]
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The fleet at `now` and what came in before it. `steps` are five minutes each; before `since` nothing was counted.
+    """The fleet at `now` and what came in before it. `steps` are five minutes each, `day` is all of 24 hours; before `since` nothing was counted.
 
     `lags_s` are the median and the 95th percentile of the newest readings' ways here, of devices that report.
     """
@@ -40,6 +40,7 @@ class Overview:
     since: datetime | None
     steps: Sequence[Step]
     recent: dict[str, MinuteCounts]
+    day: MinuteCounts
     rejected: Sequence[Rejected]
     devices: Sequence[Device]
     states: dict[str, State]
@@ -95,12 +96,20 @@ def _overview(conn: Conn, devices: Sequence[Device], days: Sequence[Day], now: d
         intake_log.begins(conn),
         intake_log.between(conn, end - DAY, end, STEP),
         {side: counts for _, side, counts in intake_log.between(conn, end - STEP, end, STEP)},
+        _sum(intake_log.between(conn, now - DAY, now + intake_log.MINUTE, DAY)),
         intake_log.rejected(conn, now - DAY, now + intake_log.MINUTE),
         devices,
         states,
         lags([d.lag.total_seconds() for d in devices if d.lag is not None and states[d.side + d.device_id] == "reporting"]),
         days,
     )
+
+
+def _sum(steps: Sequence[Step]) -> MinuteCounts:
+    whole = MinuteCounts()
+    for _, _, counts in steps:
+        whole.add(counts)
+    return whole
 
 
 def lags(seconds: Sequence[float]) -> tuple[float, float] | None:

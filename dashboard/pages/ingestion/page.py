@@ -136,7 +136,9 @@ def _minutes() -> html.Section:
     legend = html.Div([html.Span([html.Span(className=f"key {name}"), label]) for name, label in keys], className="chart-legend")
     title = html.Div([html.H2("Readings a minute"), html.Div("24 hours, means of five minutes; above accepted, below what was not", className="card-of")])  # fmt: skip
     head = html.Div([title, legend, csv_link("CSV by minute", "/v1/ingestion/minutes?format=csv")], className="card-head")
-    graph = dcc.Graph(id="ingestion-graph", figure=EMPTY_FIGURE, config=figures.CONFIG, className="timeline intake-chart")
+    graph = dcc.Graph(
+        id="ingestion-graph", figure=EMPTY_FIGURE, config={**figures.CONFIG, "displayModeBar": False}, className="timeline intake-chart"
+    )
     return html.Section([head, graph], className="card")
 
 
