@@ -88,9 +88,9 @@ def _counted(outcomes: Sequence[Outcome], instants: Sequence[int], now: datetime
         counts.rejected = all_of_them - accepted - counts.duplicates - counts.conflicts
     now_us = round(now.timestamp() * 1_000_000)
     if min(instants) < now_us - LATE_MS * 1000:
-        on_time = [at for at in instants if at >= now_us - LATE_MS * 1000]
-        counts.late = all_of_them - len(on_time)
-        instants = on_time
+        limit_us = now_us - LATE_MS * 1000
+        counts.late = sum(at < limit_us and outcome is Outcome.ACCEPTED for at, outcome in zip(instants, outcomes, strict=True))
+        instants = [at for at in instants if at >= limit_us]
     counts.lagged = len(instants)
     counts.lag_ms = (now_us * len(instants) - sum(instants)) // 1000
     return counts, counts.rejected

@@ -26,7 +26,8 @@ Sample = dict[str, str | None]
 class MinuteCounts:
     """What became of one side's readings in one minute of the server's clock; all numbers add up.
 
-    `lag_ms` is the sum over `lagged` readings of received less recorded; `late` ones, which a device had kept for long, are not in it.
+    `late` are those of the accepted ones that a device had kept for long. `lag_ms` is the sum over `lagged` readings, the others of any
+    fate but rejected ones, of received less recorded.
     """
 
     accepted: int = 0

@@ -82,10 +82,12 @@ def test_growth_says_when_the_disk_is_full(disk_gb: float | None, said: str) -> 
 def test_a_step_in_which_nothing_came_is_zero_and_one_before_the_counting_is_not_drawn() -> None:
     """Two hours known of a day."""
     at = NOW - timedelta(hours=1)
-    figure = chart.readings_a_minute([(at, "vehicle", MinuteCounts(50, 5, 1, 4))], NOW - timedelta(hours=2), NOW - DAY, NOW, "UTC", "light")
-    vehicles, _, twice, lost = figure["data"]
+    figure = chart.readings_a_minute(
+        [(at, "vehicle", MinuteCounts(50, 5, 1, 4, late=20))], NOW - timedelta(hours=2), NOW - DAY, NOW, "UTC", "light"
+    )
+    vehicles, _, late, twice, lost = figure["data"]
     assert len(vehicles["y"]) == 24
-    assert (sum(vehicles["y"]), sum(twice["y"]), sum(lost["y"])) == (10, 1, 1)
+    assert (sum(vehicles["y"]), sum(late["y"]), sum(twice["y"]), sum(lost["y"])) == (6, 4, 1, 1)
     assert chart.readings_a_minute([], None, NOW - DAY, NOW, "UTC", "dark")["data"][0]["x"] == []
 
 

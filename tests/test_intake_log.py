@@ -73,10 +73,10 @@ def test_a_sample_holds_no_value_that_was_sent(database_url: str) -> None:
 
 
 def test_the_way_here_is_measured_without_what_devices_kept(database_url: str) -> None:
-    """Ten seconds each; a reading of two hours ago is late and changes no mean."""
+    """Ten seconds each; a reading of two hours ago is late and changes no mean; sent again it is not late twice."""
     tally = Tally()
-    instants = [NOW_US - 10_000_000, NOW_US - 10_000_000, NOW_US - 7_200_000_000]
-    tally.committed(NOW, (("meter", [Outcome.ACCEPTED] * 3, instants),))
+    instants = [NOW_US - 10_000_000, NOW_US - 10_000_000, NOW_US - 7_200_000_000, NOW_US - 7_200_000_000]
+    tally.committed(NOW, (("meter", [*[Outcome.ACCEPTED] * 3, Outcome.DUPLICATE], instants),))
     assert _writer(tally, database_url).write()
     with psycopg.connect(database_url) as conn:
         [(_, _, counts)] = intake_log.between(conn, HOUR_AGO, AFTER)

@@ -1,4 +1,4 @@
-"""Readings a minute over 24 hours, by side, and under them what was not taken."""
+"""Readings a minute over 24 hours as they happen, by side, and under them what came late, twice or was not taken."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta, tzinfo
@@ -11,7 +11,11 @@ from db.intake_log import MinuteCounts
 
 _MINUTES = STEP / timedelta(minutes=1)
 _SIDES = (("vehicle", "Vehicles", "dc", "solid"), ("meter", "Meters", "ac", "dash"))
-_OTHERS = (("duplicates", "Sent twice", "muted", ""), ("rejected", "Rejected or in conflict", "loss", "/"))
+_OTHERS = (
+    ("late", "Older than 15 min", "soc", "."),
+    ("duplicates", "Sent twice", "muted", ""),
+    ("rejected", "Rejected or in conflict", "loss", "/"),
+)
 
 
 def readings_a_minute(
@@ -38,13 +42,14 @@ def _ms(at: datetime, end: datetime, tz: tzinfo) -> float:
 
 
 def _accepted(known: dict[tuple[datetime, str], MinuteCounts], at: datetime, side: str) -> float:
+    """Without those kept for long: an afternoon's backfill would flatten the day."""
     counts = known.get((at, side))
-    return counts.accepted / _MINUTES if counts else 0.0
+    return (counts.accepted - counts.late) / _MINUTES if counts else 0.0
 
 
 def _other(known: dict[tuple[datetime, str], MinuteCounts], at: datetime, field: str) -> float:
     found = [counts for side, *_ in _SIDES if (counts := known.get((at, side)))]
-    return sum(c.duplicates if field == "duplicates" else c.rejected + c.conflicts for c in found) / _MINUTES
+    return sum(c.rejected + c.conflicts if field == "rejected" else getattr(c, field) for c in found) / _MINUTES
 
 
 def _line(name: str, x: list[float], y: list[float], colour: str, dash: str) -> dict[str, Any]:

@@ -67,8 +67,9 @@ def _rate_card(o: Overview, side: str, name: str) -> html.Div:
     """The last whole five minutes, since every process writes but once a minute."""
     counts = o.recent.get(side)
     minutes = STEP / timedelta(minutes=1)
-    a_minute = counts.accepted / minutes if counts else (0.0 if o.since else None)
-    again = f", {fmt.number(counts.duplicates / minutes)} sent twice" if counts and counts.duplicates else ""
+    a_minute = (counts.accepted - counts.late) / minutes if counts else (0.0 if o.since else None)
+    more = {"older than 15 min": counts.late, "sent twice": counts.duplicates} if counts else {}
+    again = "".join(f", {fmt.number(count / minutes)} {words}" for words, count in more.items() if count)
     note = f"mean of 5 min, {fmt.number(SETTLED / timedelta(minutes=1))} min ago{again}" if o.since else "nothing was counted yet"
     return now_card(name, fmt.number(a_minute, 0 if not a_minute or a_minute >= 10 else 1), "a minute", note)
 
@@ -133,13 +134,13 @@ def silent(o: Overview, of: str, tz: tzinfo) -> html.Section:
     words = f"stale after {STALE_RHYTHMS} of its own rhythms, silent after {SILENT_RHYTHMS}; {of}"
     if not found:
         return card("Silent devices", words, empty("None: every device reports at its own rhythm."))
-    columns = ("Device", "Site", "State", "Last received", "Quiet for", "Rhythm")
+    columns = ("Device", "State", "Last received", "Quiet for", "Rhythm")
     rows = [
-        (_link(d), d.site_name or fmt.NONE, _state(o.states[d.side + d.device_id]), fmt.moment(d.received_at, tz), fmt.age(o.now - d.received_at if d.received_at else None), _rhythm(d))
+        (_who(d), _state(o.states[d.side + d.device_id]), fmt.moment(d.received_at, tz), fmt.age(o.now - d.received_at if d.received_at else None), _rhythm(d))
         for d in found[:MOST_ROWS]
     ]  # fmt: skip
     links = [csv_link(f"{STATE_WORDS[s].capitalize()} as CSV", f"/v1/ingestion/devices?format=csv&state={s}") for s in ("silent", "stale")]
-    return card("Silent devices", words, _table("Silent devices", columns, rows, len(found), numbers=(4, 5)), links=html.Span(links, className="links"))  # fmt: skip
+    return card("Silent devices", words, _table("Silent devices", columns, rows, len(found), numbers=(3, 4)), links=html.Span(links, className="links"))  # fmt: skip
 
 
 def skewed(o: Overview, of: str, tz: tzinfo) -> html.Section:
@@ -149,8 +150,8 @@ def skewed(o: Overview, of: str, tz: tzinfo) -> html.Section:
     found = [*ahead, *late]
     if not found:
         return card("Clocks", of, empty("No clock is more than 5 seconds ahead, and no device sends old readings only."))
-    rows = [(_link(d), d.site_name or fmt.NONE, _clock(d), fmt.moment(d.recorded_at, tz, seconds=True), fmt.moment(d.received_at, tz, seconds=True)) for d in found[:MOST_ROWS]]  # fmt: skip
-    columns = ("Device", "Site", "Its clock", "Recorded", "Received")
+    rows = [(_who(d), _clock(d), fmt.moment(d.recorded_at, tz, seconds=True), fmt.moment(d.received_at, tz, seconds=True)) for d in found[:MOST_ROWS]]  # fmt: skip
+    columns = ("Device", "Its clock", "Recorded", "Received")
     links = [csv_link("Ahead as CSV", "/v1/ingestion/devices?format=csv&ahead=true"), csv_link("Old as CSV", "/v1/ingestion/devices?format=csv&state=late")]  # fmt: skip
     return card("Clocks", of, _table("Clocks", columns, rows, len(found)), links=html.Span(links, className="links"))
 
@@ -175,6 +176,10 @@ def new(o: Overview, of: str, tz: tzinfo) -> html.Section:
 
 def _link(device: Device) -> html.A:
     return html.A(device.name or device.device_id, href=device_href(device), title=device.device_id, **{"data-nav": ""})
+
+
+def _who(device: Device) -> list[Any]:
+    return [_link(device), html.Small(device.site_name)] if device.site_name else [_link(device)]
 
 
 def device_href(device: Device) -> str:

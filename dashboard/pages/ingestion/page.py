@@ -132,9 +132,15 @@ def _place(name: str) -> html.Div:
 
 
 def _minutes() -> html.Section:
-    keys = [("is-dc", "vehicles"), ("is-ac is-dashed", "meters"), ("is-twice", "sent twice"), ("is-lost", "rejected or in conflict")]
+    keys = [
+        ("is-dc", "vehicles"),
+        ("is-ac is-dashed", "meters"),
+        ("is-late", "older than 15 min"),
+        ("is-twice", "sent twice"),
+        ("is-lost", "rejected or in conflict"),
+    ]
     legend = html.Div([html.Span([html.Span(className=f"key {name}"), label]) for name, label in keys], className="chart-legend")
-    title = html.Div([html.H2("Readings a minute"), html.Div("24 hours, means of five minutes; above accepted, below what was not", className="card-of")])  # fmt: skip
+    title = html.Div([html.H2("Readings a minute"), html.Div("24 hours, means of five minutes; above as they happen, below the rest", className="card-of")])  # fmt: skip
     head = html.Div([title, legend, csv_link("CSV by minute", "/v1/ingestion/minutes?format=csv")], className="card-head")
     graph = dcc.Graph(
         id="ingestion-graph", figure=EMPTY_FIGURE, config={**figures.CONFIG, "displayModeBar": False}, className="timeline intake-chart"
