@@ -153,12 +153,13 @@ def skewed(o: Overview, of: str, tz: tzinfo) -> html.Section:
     rows = [(_who(d), _clock(d), fmt.moment(d.recorded_at, tz, seconds=True), fmt.moment(d.received_at, tz, seconds=True)) for d in found[:MOST_ROWS]]  # fmt: skip
     columns = ("Device", "Its clock", "Recorded", "Received")
     links = [csv_link("Ahead as CSV", "/v1/ingestion/devices?format=csv&ahead=true"), csv_link("Old as CSV", "/v1/ingestion/devices?format=csv&state=late")]  # fmt: skip
-    return card("Clocks", of, _table("Clocks", columns, rows, len(found)), links=html.Span(links, className="links"))
+    note = html.P("Late: its clock is behind, or it sends what it kept while it was offline.", className="card-note")
+    return card("Clocks", of, note, _table("Clocks", columns, rows, len(found)), links=html.Span(links, className="links"))
 
 
 def _clock(device: Device) -> str:
     lag = device.lag or timedelta()
-    return f"{fmt.age(-lag)} ahead" if lag < timedelta() else f"{fmt.age(lag)} behind, or it sends what it kept"
+    return f"{fmt.age(-lag)} ahead" if lag < timedelta() else f"{fmt.age(lag)} late"
 
 
 def new(o: Overview, of: str, tz: tzinfo) -> html.Section:
