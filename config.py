@@ -83,6 +83,13 @@ class Settings(BaseSettings):
         description="Hours after the end of a UTC day at which is learned from it what is normal for each vehicle: late readings are in by then. 0: never by itself.",
     )
 
+    intake_kept_days: int = Field(
+        30, ge=1, description="Days for which the counts of what came in are kept, by minute. Readings are kept for ever."
+    )
+    disk_gb: float | None = Field(
+        None, gt=0, description="Size of the database's disk in GB, to say when history fills it. Empty: the ingestion page asks."
+    )
+
     read_connections: int = Field(4, ge=1, description="Connections for pages and analytics, apart from those of the committer.")
     tick_s: float = Field(5.0, gt=0, description="How often the fleet's picture is made anew and open pages ask for it.")
     silent_after_s: int = Field(900, ge=60, description="A device that has not reported for this long is counted as silent.")

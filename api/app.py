@@ -13,6 +13,7 @@ from api import (
     efficiency,
     errors,
     fleet,
+    ingestion,
     losses,
     mappings,
     meter_energy,
@@ -49,7 +50,21 @@ def create(services: Services) -> OpenAPI:
         validation_error_callback=_invalid_parameters,
         static_folder=None,
     )
-    for room in (telemetry, fleet, efficiency, meter_energy, sessions, losses, reports, previews, mappings, bulk, alerts, operations):
+    for room in (
+        telemetry,
+        fleet,
+        efficiency,
+        meter_energy,
+        sessions,
+        losses,
+        reports,
+        previews,
+        mappings,
+        bulk,
+        alerts,
+        ingestion,
+        operations,
+    ):
         room.register(app, services)
     asker = Asker(services.reading, services.policies, services.now)
     analytics.register(app, services, asker)

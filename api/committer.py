@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -12,6 +12,7 @@ import psycopg
 import structlog
 from psycopg_pool import ConnectionPool, PoolTimeout, TooManyRequests
 
+from api.tally import Tally
 from db import partitions
 from db.engine import Conn, transient
 from db.ingest import Outcome, Reading, store
@@ -80,19 +81,13 @@ class Committer:
         self._closing = False
         self._started: list[threading.Thread] = []
         self._days: set[date] = set()
-        self._counting = threading.Lock()
-        self.counts: Counter[str] = Counter()
+        self.tally = Tally()
         self.last_commit_s = 0.0
 
     @property
     def waiting_readings(self) -> int:
         """Readings in the queue now."""
         return self._waiting_readings
-
-    def count(self, more: Counter[str]) -> None:
-        """Add to what the metrics say, from whatever thread."""
-        with self._counting:
-            self.counts += more
 
     def submit(self, vehicles: list[Reading], meters: list[Reading], wait_s: float) -> list[Outcome]:
         """Wait until these readings are on disk; the outcome of each, vehicles' first. Raises NotStored."""
@@ -222,20 +217,18 @@ class Committer:
         vehicles = [reading for submission in batch for reading in submission.vehicles]
         meters = [reading for submission in batch for reading in submission.meters]
         now = self._now()
-        kept_from_us = self._ensure_days(vehicles, meters, now)
+        instants = [r[1] for r in vehicles], [r[1] for r in meters]
+        kept_from_us = self._ensure_days([*instants[0], *instants[1]], now)
         with self._pool.connection() as conn:
             of_vehicles = _store_kept(conn, VEHICLE, vehicles, now, kept_from_us)
             of_meters = _store_kept(conn, METER, meters, now, kept_from_us)
-        self.count(
-            Counter({outcome.name: of_vehicles.count(outcome) + of_meters.count(outcome) for outcome in Outcome}) + Counter(commits=1)
-        )
+        self.tally.committed(now, ((VEHICLE.name, of_vehicles, instants[0]), (METER.name, of_meters, instants[1])))
         left, right = iter(of_vehicles), iter(of_meters)
         for submission in batch:
             submission.outcomes = [*islice(left, len(submission.vehicles)), *islice(right, len(submission.meters))]
 
-    def _ensure_days(self, vehicles: list[Reading], meters: list[Reading], now: datetime) -> int | None:
+    def _ensure_days(self, instants: list[int], now: datetime) -> int | None:
         """Make what is missing of the readings' days; the first instant that is kept, where some of them lie before it."""
-        instants = [r[1] for r in vehicles] + [r[1] for r in meters]
         if partitions.days_of(instants) <= self._days:
             return None
         with self._pool.connection() as conn:

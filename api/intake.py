@@ -2,15 +2,17 @@
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from api.body import Head, json_value, refuse_by_head
 from api.committer import Committer, NotStored, Submission
 from api.errors import Answer, Problem, answer, faults, new_request_id, problem_answer, unavailable
-from api.schemas import METER_WIRE, REFUSED, VEHICLE_WIRE, Clock, Fault, Wire, readings
+from api.schemas import METER_WIRE, REFUSED, VEHICLE_WIRE, Clock, Fault, Wire, device_id, readings
 from db.ingest import Outcome, Reading
+from db.intake_log import Sample
+from db.sides import METER, VEHICLE
 
 ROUTES = {"/v1/telemetry/vehicle": VEHICLE_WIRE, "/v1/telemetry/meter": METER_WIRE, "/v1/telemetry/batch": None}
 
@@ -29,7 +31,10 @@ class Limits:
 
 @dataclass(slots=True)
 class Plan:
-    """A request after validation: its rows with the index of each in the request, and what is wrong with the others."""
+    """A request after validation: its rows with the index of each in the request, and what is wrong with the others.
+
+    `faulty` counts the others by side; `samples` has a case of each code that is wrong with them.
+    """
 
     request_id: str
     vehicles: list[Reading]
@@ -38,6 +43,8 @@ class Plan:
     bad: list[Fault]
     received: int
     pointers: Callable[[int], str]
+    faulty: dict[str, int] = field(default_factory=dict)
+    samples: dict[str, Sample] = field(default_factory=dict)
 
 
 class Intake:
@@ -55,7 +62,7 @@ class Intake:
             plan = self._plan(route, head, read(self.limits.body_bytes + 1), request)
             return self._receipt(plan, self._commit(plan))
         except Problem as problem:
-            return problem_answer(problem, request)
+            return self.refused(problem, request)
 
     def begin(self, route: str, head: Head, raw: bytes, finished: "Callable[[Pending], None]") -> "Answer | Pending":
         """The answer where it is known at once; else a committing thread calls `finished` with what is returned here."""
@@ -69,9 +76,15 @@ class Intake:
             self.committer.enqueue(plan.vehicles, plan.meters, lambda submission: finished(pending.done(submission)))
             return pending
         except NotStored as refusal:
-            return problem_answer(unavailable(refusal.kind, str(refusal)), request)
+            return self.refused(unavailable(refusal.kind, str(refusal)), request)
         except Problem as problem:
-            return problem_answer(problem, request)
+            return self.refused(problem, request)
+
+    def refused(self, problem: Problem, request: str) -> Answer:
+        """The problem's answer, counted unless it is a receipt: that has counted its readings."""
+        if "received" not in problem.extra:
+            self.committer.tally.refused(self._now(), problem.kind)
+        return problem_answer(problem, request)
 
     def refuse_early(self) -> None:
         """Raise Problem 503 where a body would be read and parsed for nothing."""
@@ -85,7 +98,7 @@ class Intake:
         try:
             self.refuse_early()
         except Problem as problem:
-            return problem_answer(problem, new_request_id())
+            return self.refused(problem, new_request_id())
         return None
 
     def _plan(self, route: str, head: Head, raw: bytes, request: str) -> Plan:
@@ -104,7 +117,9 @@ class Intake:
         self._refuse_giant(len(items))
         rows, indexes, bad = readings(wire, items, clock, pointer, 0)
         vehicles, meters = (rows, []) if wire is VEHICLE_WIRE else ([], rows)
-        return Plan(request, vehicles, meters, indexes, bad, len(items), pointer.format)
+        return Plan(
+            request, vehicles, meters, indexes, bad, len(items), pointer.format, *_blamed(bad, {wire: items}, {wire.side.name: len(rows)})
+        )
 
     def _batch(self, body: Any, clock: Clock, request: str) -> Plan:
         if not isinstance(body, dict):
@@ -119,7 +134,9 @@ class Intake:
         vehicle_rows, vehicle_indexes, vehicle_faults = readings(VEHICLE_WIRE, vehicles, clock, "/vehicles/{}", 0)
         meter_rows, meter_indexes, meter_faults = readings(METER_WIRE, meters, clock, "/meters/{}", len(vehicles))
         indexes, bad = vehicle_indexes + meter_indexes, vehicle_faults + meter_faults
-        return Plan(request, vehicle_rows, meter_rows, indexes, bad, len(vehicles) + len(meters), pointers)
+        kept = {VEHICLE.name: len(vehicle_rows), METER.name: len(meter_rows)}
+        blamed = _blamed(bad, {VEHICLE_WIRE: vehicles, METER_WIRE: meters}, kept)
+        return Plan(request, vehicle_rows, meter_rows, indexes, bad, len(vehicles) + len(meters), pointers, *blamed)
 
     def _refuse_giant(self, count: int) -> None:
         most = self.limits.batch_readings
@@ -141,7 +158,7 @@ class Intake:
                 raise unavailable(submission.failure.kind, str(submission.failure))
             return self._receipt(plan, submission.outcomes)
         except Problem as problem:
-            return problem_answer(problem, plan.request_id)
+            return self.refused(problem, plan.request_id)
 
     def _receipt(self, plan: Plan, outcomes: list[Outcome]) -> Answer:
         accepted, duplicates = outcomes.count(Outcome.ACCEPTED), outcomes.count(Outcome.DUPLICATE)
@@ -149,12 +166,21 @@ class Intake:
         errors = _errors(plan, outcomes) if rejected else []
         counts: dict[str, Any] = {"received": plan.received, "accepted": accepted, "duplicates": duplicates, "rejected": rejected}
         if errors:
-            self.committer.count(Counter(f"rejected:{fault['code']}" for fault in errors))
+            self._count(plan, outcomes, errors)
         if rejected and rejected == plan.received:
             detail = "the reading was not stored" if rejected == 1 else "none of the readings was stored"
             raise Problem(422, "invalid_readings", "Unprocessable Content", detail, **counts, **faults(errors))
         status = 207 if errors else 201 if accepted else 200
         return answer({"requestId": plan.request_id, **counts, **faults(errors)}, status, plan.request_id)
+
+    def _count(self, plan: Plan, outcomes: list[Outcome], errors: list[Fault]) -> None:
+        """What was rejected, for whoever runs it; a reading that a commit refused was counted by it."""
+        samples = dict(plan.samples)
+        for reading, outcome in zip([*plan.vehicles, *plan.meters], outcomes, strict=True):
+            if outcome in REFUSED:
+                code, detail = REFUSED[outcome]
+                samples.setdefault(code, {"deviceId": reading[0], "pointer": "/timestamp", "detail": detail})
+        self.committer.tally.rejected(self._now(), plan.faulty, Counter(str(fault["code"]) for fault in errors), samples)
 
 
 @dataclass(slots=True, eq=False)
@@ -177,7 +203,7 @@ class Pending:
     def timed_out(self) -> Answer:
         """The answer where the commit takes too long: not confirmed."""
         refusal = self.intake.committer.late(self.intake.limits.commit_wait_s)
-        return problem_answer(unavailable(refusal.kind, str(refusal)), self.plan.request_id)
+        return self.intake.refused(unavailable(refusal.kind, str(refusal)), self.plan.request_id)
 
 
 def _errors(plan: Plan, outcomes: list[Outcome]) -> list[Fault]:
@@ -187,6 +213,21 @@ def _errors(plan: Plan, outcomes: list[Outcome]) -> list[Fault]:
         if outcome in REFUSED
     ]
     return sorted(plan.bad + refused, key=lambda fault: int(str(fault["index"])))
+
+
+def _blamed(bad: list[Fault], items: dict[Wire, list[Any]], kept: dict[str, int]) -> tuple[dict[str, int], dict[str, Sample]]:
+    """How many readings are faulty by side, and a case of each code: who, where and why, and nothing else of what was sent."""
+    if not bad:
+        return {}, {}
+    in_order = [(wire, item) for wire, some in items.items() for item in some]
+    samples: dict[str, Sample] = {}
+    for fault in bad:
+        code = str(fault["code"])
+        if code not in samples:
+            wire, item = in_order[int(str(fault["index"]))]
+            field_of = "/" + str(fault["pointer"]).rpartition("/")[2]
+            samples[code] = {"deviceId": device_id(wire, item), "pointer": field_of, "detail": str(fault["detail"])}
+    return {wire.side.name: len(some) - kept[wire.side.name] for wire, some in items.items()}, samples
 
 
 def _refuse_misshapen(body: dict[str, Any], vehicles: Any, meters: Any) -> None:

@@ -1,6 +1,6 @@
 """For those who run it: is the process alive, may it be sent traffic, what does it count."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from flask import Response
 from flask_openapi3 import OpenAPI, Tag
@@ -51,16 +51,28 @@ class _Ingestion:
         self._committer = committer
 
     def collect(self) -> Iterator[Metric]:
-        counts = dict(self._committer.counts)
+        counts = dict(self._committer.tally.totals)
         outcomes = CounterMetricFamily("voltledger_readings", "Readings by what became of them", labels=["outcome"])
-        rejects = CounterMetricFamily("voltledger_rejects", "Faults found in readings, by code", labels=["code"])
-        for name, value in sorted(counts.items()):
-            if name.startswith("rejected:"):
-                rejects.add_metric([name.removeprefix("rejected:")], value)
-            elif name != "commits":
-                outcomes.add_metric([name.lower()], value)
+        for name in ("ACCEPTED", "CLOSED", "CONFLICT", "DUPLICATE"):
+            outcomes.add_metric([name.lower()], counts.get(name, 0))
         yield outcomes
-        yield rejects
+        yield _labelled("voltledger_rejects", "Faults found in readings, by code", "code", counts, "rejected")
+        yield _labelled(
+            "voltledger_refused_requests", "Requests with readings that were not taken at all, by code", "code", counts, "refused"
+        )
+        yield _labelled("voltledger_late_readings", "Readings kept for long by their device", "side", counts, "late")
+        yield _labelled("voltledger_lag_readings", "Readings whose way here is in voltledger_lag_seconds", "side", counts, "lagged")
+        seconds = {name: value / 1000 for name, value in counts.items() if name.startswith("lag_ms:")}
+        yield _labelled("voltledger_lag_seconds", "From recorded to received, summed up, late readings left out", "side", seconds, "lag_ms")
         yield CounterMetricFamily("voltledger_commits", "Transactions that wrote readings", value=counts.get("commits", 0))
         yield GaugeMetricFamily("voltledger_queue_readings", "Readings that wait for a commit", value=self._committer.waiting_readings)
         yield GaugeMetricFamily("voltledger_last_commit_seconds", "Duration of the last commit", value=self._committer.last_commit_s)
+
+
+def _labelled(name: str, words: str, label: str, counts: Mapping[str, float], prefix: str) -> Metric:
+    """A metric of what is counted under `prefix:label`."""
+    metric = CounterMetricFamily(name, words, labels=[label])
+    for key, value in sorted(counts.items()):
+        if key.startswith(f"{prefix}:"):
+            metric.add_metric([key.partition(":")[2]], value)
+    return metric

@@ -122,6 +122,40 @@ class MatrixQuery(RangeQuery):
     siteId: str | None = Field(None, pattern=_ID)
 
 
+class IntakeQuery(HistoryQuery):
+    """[from, to) of what came in."""
+
+    bucket: Literal["1m", "5m", "1h", "1d"] = "1m"  # type: ignore[assignment]
+
+
+class DevicesQuery(Query):
+    """Which devices."""
+
+    side: Literal["vehicle", "meter"] | None = None
+    state: Literal["reporting", "late", "stale", "silent", "never"] | None = Field(None, description="Judged by the device's own rhythm")
+    siteId: str | None = Field(None, pattern=_ID)
+    q: str = Field("", max_length=100, description="Text in id or name")
+    new: bool | None = Field(None, description="Reports, and nobody described or assigned it")
+    ahead: bool | None = Field(None, description="Its clock is more than five seconds ahead")
+    format: Literal["json", "csv"] = "json"
+
+
+class GapsQuery(Query):
+    """Whose hours: seven days that end at `to`."""
+
+    side: Literal["vehicle", "meter"] = "vehicle"
+    siteId: str | None = Field(None, pattern=_ID)
+    q: str = Field("", max_length=100, description="Text in id or name")
+    page: int = Field(1, ge=1, le=100_000, description="Fifty devices each, those with the most missing of the last 24 hours first")
+    format: Literal["json", "csv"] = "json"
+
+
+class DaysQuery(Query):
+    """Every day there is."""
+
+    format: Literal["json", "csv"] = "json"
+
+
 class AlertsQuery(Query):
     """Which alerts."""
 

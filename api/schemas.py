@@ -159,6 +159,12 @@ def _all_at_once(wire: Wire, items: list[Any], clock: Clock) -> list[Reading] | 
     return rows if in_time and paired else None
 
 
+def device_id(wire: Wire, item: Any) -> str | None:
+    """Who sent it, where it says so in the form of an id."""
+    name = item.get(wire.id_name) if isinstance(item, dict) else None
+    return name if isinstance(name, str) and re.search(ID_PATTERN, name) else None
+
+
 def _one(wire: Wire, item: Any, clock: Clock) -> Reading | list[Fault]:
     rows = _all_at_once(wire, [item], clock)
     return rows[0] if rows else _faults(wire, item, clock)

@@ -11,20 +11,21 @@ import config
 from api import app as api_app
 from api.committer import Committer
 from api.intake import Intake, Limits
+from api.intake_writer import IntakeWriter
 from api.services import Services as ApiServices
 from charging.losses import Price
 from charging.verdict import Thresholds
 from dashboard import housekeeping, shell
 from dashboard.charger_list import ChargerList
 from dashboard.kept import answer
-from dashboard.pages import alerts, charger, chargers, fleet, reports, vehicle
+from dashboard.pages import alerts, charger, chargers, fleet, ingestion, reports, vehicle
 from dashboard.services import Services
 from dashboard.snapshot import FleetPicture, Money
 from db.engine import pool
 from db.queries.fleet_window import FleetWindow
 from db.queries.policies import Policies
 
-_PAGES = (fleet, vehicle, chargers, charger, alerts, reports)
+_PAGES = (fleet, vehicle, chargers, charger, alerts, reports, ingestion)
 
 
 def create_app(settings: config.Settings | None = None) -> Any:
@@ -60,8 +61,9 @@ def create_dash(settings: config.Settings | None = None) -> Dash:
     dash = _dash(server, Services(settings, reading, picture, policies, _now, chargers_list))
     # The first picture of a large fleet takes seconds: made before anybody asks for it.
     threading.Thread(target=picture.get, name="first-picture", daemon=True).start()
-    stop = housekeeping.start(admin, _now, settings.compact_after_hours, _learner(settings))
-    atexit.register(_close, committer, stop, reading, writing, admin)
+    stop = housekeeping.start(admin, _now, settings.compact_after_hours, _learner(settings), settings.intake_kept_days)
+    writer = IntakeWriter(committer.tally, reading.connection).start()
+    atexit.register(_close, committer, writer, stop, reading, writing, admin)
     return dash
 
 
@@ -113,8 +115,9 @@ def _serve_live(server: Any, services: Services) -> None:
     server.add_url_rule("/live/fleet", view_func=get_live_fleet)
 
 
-def _close(committer: Committer, stop: Any, *pools: Any) -> None:
+def _close(committer: Committer, writer: IntakeWriter, stop: Any, *pools: Any) -> None:
     committer.close()
+    writer.close()
     stop.set()
     for one in pools:
         one.close(timeout=2)

@@ -1,5 +1,5 @@
-"""What has to happen once, whichever process does it: days ahead get their tables, rhythms are learned, and days that are over are made
-small and learned from.
+"""What has to happen once, whichever process does it: days ahead get their tables, rhythms are learned, old statistics are forgotten, and
+days that are over are made small and learned from.
 """
 
 import signal
@@ -15,7 +15,7 @@ import psycopg
 import structlog
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from db import compaction, learning, partitions, rollups, tether
+from db import compaction, intake_log, learning, partitions, rollups, tether
 from db.engine import Conn
 from db.sides import SIDES, Side
 
@@ -29,18 +29,23 @@ _HOUSEKEEPING_LOCK = 4_096_115_003
 
 
 def start(
-    pool: "ConnectionPool[Conn]", now: Callable[[], datetime], compact_after_hours: float = 0, learner: "Learner | None" = None
+    pool: "ConnectionPool[Conn]",
+    now: Callable[[], datetime],
+    compact_after_hours: float = 0,
+    learner: "Learner | None" = None,
+    intake_kept_days: int = intake_log.KEPT.days,
 ) -> threading.Event:
     """Start the thread; set the event to end it. Days are compacted so many hours after their end, with 0 never."""
     stop = threading.Event()
-    arguments = (pool, now, timedelta(hours=compact_after_hours), learner, stop)
+    arguments = (pool, now, timedelta(hours=compact_after_hours), learner, timedelta(days=intake_kept_days), stop)
     threading.Thread(target=_run, args=arguments, name="housekeeping", daemon=True).start()
     return stop
 
 
-def once(conn: Conn, now: datetime) -> bool:
+def once(conn: Conn, now: datetime, intake_kept: timedelta = intake_log.KEPT) -> bool:
     """One round; False where another process is at it. Commits after each duty, so that none holds locks while another works."""
-    duties: tuple[Callable[[Conn, datetime], object], ...] = (partitions.ensure_ahead, *(partial(_learn, side) for side in SIDES))
+    forget = partial(intake_log.forget, kept=intake_kept)
+    duties: tuple[Callable[[Conn, datetime], object], ...] = (partitions.ensure_ahead, *(partial(_learn, side) for side in SIDES), forget)
     for duty in duties:
         with conn.transaction():
             row = conn.execute("SELECT pg_try_advisory_xact_lock(%s)", (_HOUSEKEEPING_LOCK,)).fetchone()
@@ -131,13 +136,18 @@ def _autocommitting(conn: Conn) -> Iterator[None]:
 
 
 def _run(
-    pool: "ConnectionPool[Conn]", now: Callable[[], datetime], compact_after: timedelta, learner: Learner | None, stop: threading.Event
+    pool: "ConnectionPool[Conn]",
+    now: Callable[[], datetime],
+    compact_after: timedelta,
+    learner: Learner | None,
+    intake_kept: timedelta,
+    stop: threading.Event,
 ) -> None:
     compacts_again_at: datetime | None = None
     while True:
         try:
             with pool.connection() as conn:
-                once(conn, now())
+                once(conn, now(), intake_kept)
                 if learner:
                     learner.tend(conn, now())
                 if compact_after and (compacts_again_at is None or now() >= compacts_again_at):

@@ -111,6 +111,7 @@ def _header() -> html.Header:
                     _page("Fleet", "/"),
                     _page("Alerts", "/alerts", html.Span(id="nav-alerts-count", className="count", hidden=True)),
                     _page("Reports", "/reports"),
+                    _page("Ingestion", "/ingestion"),
                 ],
                 **{"aria-label": "Pages"},
             ),

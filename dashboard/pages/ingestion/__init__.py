@@ -1,0 +1,5 @@
+"""`/ingestion`: are devices reporting?"""
+
+from dashboard.pages.ingestion.page import layout, register
+
+__all__ = ["layout", "register"]

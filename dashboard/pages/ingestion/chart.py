@@ -1,0 +1,78 @@
+"""Readings a minute over 24 hours as they happen, by side, and under them what came late, twice or was not taken."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta, tzinfo
+from typing import Any
+
+from dashboard import format as fmt
+from dashboard.figures import COLOURS, Figure, Scheme
+from dashboard.pages.ingestion.loading import STEP, Step
+from db.intake_log import MinuteCounts
+
+_MINUTES = STEP / timedelta(minutes=1)
+_SIDES = (("vehicle", "Vehicles", "dc", "solid"), ("meter", "Meters", "ac", "dash"))
+_OTHERS = (
+    ("late", "Older than 15 min", "soc", "."),
+    ("duplicates", "Sent twice", "muted", ""),
+    ("rejected", "Rejected or in conflict", "loss", "/"),
+)
+
+
+def readings_a_minute(
+    steps: Sequence[Step], since: datetime | None, start: datetime, end: datetime, zone_name: str, scheme: Scheme
+) -> Figure:
+    """Means of five minutes. A step in which nothing came is 0; before `since` nothing is known, and nothing is drawn."""
+    tz, colours = fmt.zone(zone_name), COLOURS[scheme]
+    known = {(at, side): counts for at, side, counts in steps}
+    times = [] if since is None else _times(start if since <= start else since - (since - start) % STEP, end)
+    x = [_ms(at + STEP / 2, end, tz) for at in times]
+    lines = [_line(name, x, [_accepted(known, at, side) for at in times], colours[colour], dash) for side, name, colour, dash in _SIDES]
+    bars = [_bars(name, x, [_other(known, at, field) for at in times], colours[colour], shape) for field, name, colour, shape in _OTHERS]
+    return {"data": [*lines, *bars], "layout": _layout(colours, zone_name, start, end, tz)}
+
+
+def _times(start: datetime, end: datetime) -> list[datetime]:
+    return [start + n * STEP for n in range(max(0, (end - start) // STEP))]
+
+
+def _ms(at: datetime, end: datetime, tz: tzinfo) -> float:
+    """Drawn with the one offset that holds at the end, which the axis names."""
+    offset = end.astimezone(tz).utcoffset() or timedelta()
+    return (at.timestamp() + offset.total_seconds()) * 1000
+
+
+def _accepted(known: dict[tuple[datetime, str], MinuteCounts], at: datetime, side: str) -> float:
+    """Without those kept for long: an afternoon's backfill would flatten the day."""
+    counts = known.get((at, side))
+    return (counts.accepted - counts.late) / _MINUTES if counts else 0.0
+
+
+def _other(known: dict[tuple[datetime, str], MinuteCounts], at: datetime, field: str) -> float:
+    found = [counts for side, *_ in _SIDES if (counts := known.get((at, side)))]
+    return sum(c.rejected + c.conflicts if field == "rejected" else getattr(c, field) for c in found) / _MINUTES
+
+
+def _line(name: str, x: list[float], y: list[float], colour: str, dash: str) -> dict[str, Any]:
+    return {"type": "scatter", "mode": "lines", "name": name, "x": x, "y": y, "line": {"color": colour, "width": 1.8, "dash": dash},
+            "hovertemplate": f"%{{y:,.1f}} a minute<extra>{name}</extra>"}  # fmt: skip
+
+
+def _bars(name: str, x: list[float], y: list[float], colour: str, shape: str) -> dict[str, Any]:
+    marker = {
+        "color": "rgba(0,0,0,0)" if shape else colour,
+        "line": {"width": 0.5, "color": colour},
+        "pattern": {"shape": shape, "fgcolor": colour, "size": 4},
+    }
+    return {"type": "bar", "name": name, "x": x, "y": y, "yaxis": "y2", "marker": marker, "hovertemplate": f"%{{y:,.1f}} a minute<extra>{name}</extra>"}  # fmt: skip
+
+
+def _layout(colours: dict[str, str], zone_name: str, start: datetime, end: datetime, tz: tzinfo) -> dict[str, Any]:
+    named = zone_name if zone_name == "UTC" else f"{zone_name} ({fmt.offset_name(end, tz)})"
+    y_axis = {"gridcolor": colours["grid"], "zeroline": False, "nticks": 4, "rangemode": "tozero", "fixedrange": True, "tickformat": "~s"}
+    return {
+        "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "barmode": "stack", "bargap": 0, "showlegend": False, "hovermode": "x unified", "height": 300, "uirevision": "intake",
+        "hoversubplots": "axis", "margin": {"l": 44, "r": 12, "t": 8, "b": 42}, "font": {"family": "system-ui, -apple-system, 'Segoe UI', sans-serif", "size": 11.5, "color": colours["muted"]},
+        "hoverlabel": {"bgcolor": colours["paper"], "bordercolor": colours["grid"], "font": {"color": colours["text"], "size": 12}},
+        "xaxis": {"type": "date", "range": [_ms(start, end, tz), _ms(end, end, tz)], "anchor": "y2", "gridcolor": colours["grid"], "title": {"text": named, "font": {"size": 11}, "standoff": 8}, "hoverformat": "%a %-d %b %H:%M"},
+        "yaxis": {**y_axis, "domain": [0.36, 1], "anchor": "x"}, "yaxis2": {**y_axis, "domain": [0, 0.24], "anchor": "x", "nticks": 3},
+    }  # fmt: skip
