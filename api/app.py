@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map
 
-from api import alerts, analytics, errors, fleet, losses, mappings, operations, reports, sessions, telemetry
+from api import alerts, analytics, descriptions, errors, fleet, losses, mappings, operations, reports, sessions, telemetry
 from api.asking import Asker
 from api.bulk import routes as bulk
 from api.errors import Problem
@@ -35,7 +35,7 @@ def create(services: Services) -> OpenAPI:
         validation_error_callback=_invalid_parameters,
         static_folder=None,
     )
-    for room in (telemetry, fleet, sessions, losses, reports, mappings, bulk, alerts, operations):
+    for room in (telemetry, fleet, descriptions, sessions, losses, reports, mappings, bulk, alerts, operations):
         room.register(app, services)
     asker = Asker(services.reading, services.policies, services.now)
     analytics.register(app, services, asker)
