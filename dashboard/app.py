@@ -16,14 +16,14 @@ from api.services import Services as ApiServices
 from charging.losses import Price
 from charging.verdict import Thresholds
 from dashboard import housekeeping, shell
-from dashboard.pages import alerts, fleet, vehicle
+from dashboard.pages import admin, alerts, fleet, vehicle
 from dashboard.services import Services
 from dashboard.snapshot import FleetPicture, Money
 from db.engine import pool
 from db.queries.fleet_window import FleetWindow
 from db.queries.policies import Policies
 
-_PAGES = (fleet, vehicle, alerts)
+_PAGES = (fleet, vehicle, alerts, admin)
 
 
 def create_app(settings: config.Settings | None = None) -> Any:

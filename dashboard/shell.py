@@ -107,7 +107,11 @@ def _header() -> html.Header:
                 **{"data-nav": ""},
             ),
             html.Nav(
-                [_page("Fleet", "/"), _page("Alerts", "/alerts", html.Span(id="nav-alerts-count", className="count", hidden=True))],
+                [
+                    _page("Fleet", "/"),
+                    _page("Alerts", "/alerts", html.Span(id="nav-alerts-count", className="count", hidden=True)),
+                    _page("Admin", "/admin"),
+                ],
                 **{"aria-label": "Pages"},
             ),
             html.Div(
