@@ -83,6 +83,7 @@
   };
   admin.rememberWho = function (name) {
     who = name;
+    for (const id of ["admin-field-by", "admin-file-by"]) { const input = document.getElementById(id); if (input && !input.value) input.value = name; }
     try { window.localStorage.setItem(WHO, name); } catch { /* a private window: as long as the page */ }
   };
 

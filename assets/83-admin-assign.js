@@ -79,7 +79,7 @@
   // ---- what will change, and then the change ----
   function outcome(...children) {
     const box = detail().querySelector(".admin-outcome");
-    box.replaceChildren(...children);
+    box.replaceChildren(...children.filter(Boolean));
     return box;
   }
   /** The request for what stands in the form; faults that no request is needed for are the form's. */
@@ -109,8 +109,8 @@
   }
 
   function changeRows(changes) {
-    return admin.table("What changes", ["Stretch", "Before", "After", ""], changes.map((one) => ({
-      cells: [admin.stretch(one.from, one.to), meter(one.meterBefore), h("b", {}, meter(one.meterAfter)), one.correctsPast ? admin.tag("corrects the past", "is-changed") : ""],
+    return admin.table("What changes", ["Stretch", "Before", "After"], changes.map((one) => ({
+      cells: [h("div", {}, admin.stretch(one.from, one.to), one.correctsPast ? h("div", {}, admin.tag("corrects the past", "is-changed")) : null), meter(one.meterBefore), h("b", {}, meter(one.meterAfter))],
     })), "is-changes");
   }
   const percent = (ratio) => (ratio === null ? format.NONE : format.percent(ratio));

@@ -70,8 +70,9 @@
     const errors = problem.errors ?? [];
     const rows = errors.map(({ line, pointer, code, detail }) => ({ cells: [line ?? "–", pointer ? pointer.slice(1) : "the whole line", detail, code] }));
     const more = problem.errorsTruncated ? h("p", { class: "is-muted" }, `The first ${format.number(errors.length)} are shown. Mend these and try again.`) : null;
+    const unheard = errors.some(({ code }) => code === "unknown_device") ? h("p", { class: "is-muted" }, "Where an id is right although nobody has heard of it yet, switch on “Take ids nobody has heard of”.") : null;
     const title = h("h3", { tabindex: "-1" }, errors.length ? "Nothing was changed: the file is not clean" : "The file could not be tried");
-    state.result.replaceChildren(h("div", { class: "admin-outcome" }, title, h("p", {}, problem.detail ?? ""), errors.length ? admin.table("What is wrong", [["Line", "is-number"], "Column", "What is wrong", "Code"], rows, "is-wrong") : null, more,
+    state.result.replaceChildren(h("div", { class: "admin-outcome" }, title, h("p", {}, problem.detail ?? ""), errors.length ? admin.table("What is wrong", [["Line", "is-number"], "Column", "What is wrong", "Code"], rows, "is-wrong") : null, more, unheard,
       h("div", { class: "admin-buttons" }, admin.button("Try again", () => tryOut(state)))));
     title.focus();
   }

@@ -6,18 +6,27 @@
   const place = { map: null, base: null, mark: null, form: null };
   const frame = () => document.getElementById("place-frame");
   const DIGITS = 6; // a tenth of a metre
+  const NEAR = 12, NOWHERE = [50.2, 9.5]; // as the fleet's map begins
 
   function typed() {
     const [lat, lon] = ["latitude", "longitude"].map((name) => place.form?.get(name)?.value.trim());
     const at = [Number(lat), Number(lon)];
     return lat && lon && Math.abs(at[0]) <= 90 && Math.abs(at[1]) <= 180 ? at : null;
   }
+  /** Where the map looks first: at the position, at the site's, else at everything that has one. */
+  function look(at) {
+    const { meters, sites } = admin.lists, site = sites.find((one) => one.siteId === place.form?.get("siteId")?.value && one.latitude !== null);
+    const known = [...meters, ...sites].filter((one) => one.latitude !== null).map((one) => [one.latitude, one.longitude]);
+    if (at ?? site) place.map.setView(at ?? [site.latitude, site.longitude], NEAR, { animate: false });
+    else if (known.length) place.map.fitBounds(known, { padding: [20, 20], maxZoom: NEAR, animate: false });
+    else place.map.setView(NOWHERE, 4, { animate: false });
+  }
   function show({ move = false } = {}) {
     if (!place.map) return;
     const at = typed();
     place.mark?.remove();
     place.mark = at ? window.L.circleMarker(at, { radius: 8, className: "place-mark" }).addTo(place.map) : null;
-    if (move && at) place.map.setView(at, Math.max(place.map.getZoom(), 12), { animate: false });
+    if (move) look(at);
   }
   function take({ lat, lng }) {
     const wrapped = ((((lng + 180) % 360) + 360) % 360) - 180;

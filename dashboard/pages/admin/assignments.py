@@ -7,9 +7,9 @@ from dash import html
 from dashboard.pages.admin import parts
 
 _COLUMNS = [
-    parts.column("vehicle", "Vehicle", 170, "AdminNameCell", sort="asc"),
+    parts.column("vehicle", "Vehicle", 200, "AdminNameCell", sort="asc"),
     parts.column("meterId", "Charger now", 150),
-    parts.column("sinceMs", "Since", 160, "AdminMomentCell"),
+    parts.column("sinceMs", "Since", 165, "AdminMomentCell"),
     parts.column("remark", "Remark", 150),
     parts.column("site", "Site", 130),
 ]

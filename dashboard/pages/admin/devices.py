@@ -9,23 +9,23 @@ from dashboard.pages.admin import parts
 
 _NAME = "AdminNameCell"
 _VEHICLES = [
-    parts.column("vehicle", "Vehicle", 170, _NAME, sort="asc"),
+    parts.column("vehicle", "Vehicle", 210, _NAME, sort="asc"),
     parts.column("model", "Model", 130),
     parts.column("site", "Site", 130),
     parts.column("judged", "Judged by", 130),
     parts.column("missing", "Not described", 150),
-    parts.column("seenMs", "Last reading", 150, "AdminMomentCell"),
+    parts.column("seenMs", "Last reading", 175, "AdminMomentCell"),
 ]
 _CHARGERS = [
-    parts.column("vehicle", "Charger", 170, _NAME, sort="asc"),
+    parts.column("vehicle", "Charger", 220, _NAME, sort="asc"),
     parts.column("site", "Site", 130),
-    parts.number("ratedKw", "Rated, kW", 90),
+    parts.number("ratedKw", "Rated, kW", 84),
     parts.column("position", "Position", 150),
     parts.column("missing", "Not described", 150),
-    parts.column("seenMs", "Last reading", 150, "AdminMomentCell"),
+    parts.column("seenMs", "Last reading", 175, "AdminMomentCell"),
 ]
 _SITES = [
-    parts.column("vehicle", "Site", 170, _NAME, sort="asc"),
+    parts.column("vehicle", "Site", 210, _NAME, sort="asc"),
     parts.column("timeZone", "Time zone", 130),
     parts.number("tariffPerKwh", "Tariff, a kWh", 100),
     parts.number("co2KgPerKwh", "CO₂, kg a kWh", 110),
