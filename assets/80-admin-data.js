@@ -47,11 +47,19 @@
     sites: () => every("/v1/sites", "sites"),
     timelines,
   };
+  const seen = new Map(); // list → what it was read as, so that one that did not change stays the same object
+  const same = (name, found) => {
+    const text = JSON.stringify(found instanceof Map ? [...found] : found), before = seen.get(name);
+    seen.set(name, text);
+    return text === before;
+  };
+  /** Whether these lists were read once, for another tab perhaps. */
+  admin.known = (names) => names.every((name) => seen.has(name));
   /** Read these lists anew; false where that failed, and then the old ones stay. */
   admin.load = async function (names) {
     try {
       const found = await Promise.all(names.map((name) => LOADERS[name]()));
-      names.forEach((name, i) => { admin.lists[name] = found[i]; });
+      names.forEach((name, i) => { if (!same(name, found[i])) admin.lists[name] = found[i]; });
       admin.failed = false;
     } catch { admin.failed = true; }
     return !admin.failed;

@@ -4,6 +4,8 @@
   const { voltledger } = window;
   const { h, admin } = voltledger;
   const byId = (id) => document.getElementById(id);
+  const TYPING_MS = 150; // as the fleet's search waits
+  const MINUTE_MS = 60_000; // what is planned begins without anybody changing it
   const list = { api: null, rows: [], q: "", show: "", picked: "" };
 
   const text = (row) => row.words ??= [row.key, row.vehicle, row.name, row.meterId, row.site, row.model].filter(Boolean).join("\n").toLowerCase();
@@ -24,7 +26,10 @@
   function controls() {
     const search = h("input", { type: "search", id: "admin-q", placeholder: list.of.search, "aria-label": list.of.search, autocomplete: "off" });
     search.value = list.q;
-    search.addEventListener("input", () => { list.q = search.value.trim(); filtered(); });
+    search.addEventListener("input", () => {
+      clearTimeout(list.typing);
+      list.typing = setTimeout(() => { list.q = search.value.trim(); filtered(); }, TYPING_MS);
+    });
     const chips = list.of.filters.map(([value, label]) => h("button", {
       type: "button", class: "chip", "aria-pressed": String(value === list.show), "data-show": value,
       onclick: () => { list.show = value; chips.forEach((chip) => chip.setAttribute("aria-pressed", String(chip.dataset.show === value))); filtered(); },
@@ -52,6 +57,9 @@
 
   /** Rows as they are now: the grid keeps its place, its order and what is picked. */
   list.fill = function () {
+    const from = [voltledger.zone.name(), Math.floor(admin.now() / MINUTE_MS), ...list.of.lists.map((name) => admin.lists[name])];
+    if (list.from?.every((one, i) => one === from[i])) return mark();
+    list.from = from;
     list.rows = list.of.rows();
     if (alive()) list.api.setGridOption("rowData", list.rows);
     chipCounts();
@@ -61,7 +69,7 @@
 
   /** Takes hold of a tab's grid. `of`: { grid, param, search, filters, rows(), shows(row, show), pick(row), file, export }. */
   list.attach = async function (of) {
-    Object.assign(list, { of, api: null, rows: [], q: admin.fromAddress("q"), show: admin.fromAddress("show"), picked: admin.fromAddress(of.param) });
+    Object.assign(list, { of, api: null, rows: [], from: null, q: admin.fromAddress("q"), show: admin.fromAddress("show"), picked: admin.fromAddress(of.param) });
     if (!of.filters.some(([value]) => value === list.show)) list.show = "";
     controls();
     const api = await window.dash_ag_grid.getApiAsync(of.grid);

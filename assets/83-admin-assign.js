@@ -205,7 +205,7 @@
       rows, shows: (row, show) => SHOWS[show](row), pick: assign.pick,
       fresh: () => ({ key: "", fresh: true }),
       export: { file: "voltledger-assignments.csv", names: ["vehicle_id", "name", "site", "meter_id", "since_utc", "remark"], cells: (row) => [row.charger ? "" : row.key, row.name, row.site, row.meterId, Number.isFinite(row.sinceMs) && row.sinceMs !== null ? new Date(row.sinceMs).toISOString() : row.sinceMs === null ? "" : "always", row.remark] },
-      mounted: () => { admin.record.show({}); admin.file.assignments(); },
+      mounted: () => { if (!admin.list.picked) admin.record.show({}); admin.file.assignments(); },
     },
   };
 })();

@@ -24,7 +24,7 @@
     box("admin-record-links").replaceChildren(newer, older, admin.button("Export record", save, "is-plain"));
   }
   function draw(changes) {
-    const heads = ["When", "Who", "Vehicle", "Charger", "Stretch", "Note", ""];
+    const heads = ["When", "Who", "Vehicle", "Charger", "Stretch", "Note", "Undo"];
     const nothing = h("p", { class: "card-empty" }, "No change is recorded yet. Every change of an assignment appears here, whoever makes it: on this page, by the API, by a file or in SQL.");
     box("admin-record").replaceChildren(changes.length ? admin.table("Record of changes", heads, changes.map(row), "is-record") : nothing);
     links();

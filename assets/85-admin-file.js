@@ -73,7 +73,7 @@
     const unheard = errors.some(({ code }) => code === "unknown_device") ? h("p", { class: "is-muted" }, "Where an id is right although nobody has heard of it yet, switch on “Take ids nobody has heard of”.") : null;
     const title = h("h3", { tabindex: "-1" }, errors.length ? "Nothing was changed: the file is not clean" : "The file could not be tried");
     state.result.replaceChildren(h("div", { class: "admin-outcome" }, title, h("p", {}, problem.detail ?? ""), errors.length ? admin.table("What is wrong", [["Line", "is-number"], "Column", "What is wrong", "Code"], rows, "is-wrong") : null, more, unheard,
-      h("div", { class: "admin-buttons" }, admin.button("Try again", () => tryOut(state)))));
+      h("div", { class: "admin-buttons" }, admin.button("Try again", () => tryOut(state)), errors.length ? admin.button("Save what is wrong", () => admin.save(`voltledger-${state.kind.name}-errors.csv`, ["line", "column", "what_is_wrong", "code"], errors.map(({ line, pointer, code, detail }) => [line, pointer?.slice(1), detail, code])), "is-plain") : "")));
     title.focus();
   }
 

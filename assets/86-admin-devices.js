@@ -28,17 +28,17 @@
 
   const KINDS = {
     vehicles: {
-      path: "/v1/vehicles", id: "vehicleId", list: "vehicles", lists: ["vehicles", "sites"], title: "Vehicle",
+      path: "/v1/vehicles", id: "vehicleId", list: "vehicles", lists: ["vehicles", "sites"], title: "Vehicle", search: "Vehicle, name, model or site", filters: [["undescribed", "Not described"]],
       fields: (row) => [
         { name: "name", label: "Name", value: row.name }, { name: "model", label: "Model", value: row.model, offers: () => [...new Set(admin.lists.vehicles.map((one) => one.model).filter(Boolean))].map((one) => [one]) },
         { name: "siteId", label: "Site", kind: "choice", options: sites, value: row.siteId, wide: true }, ...thresholds(row, "as its site says"),
       ],
       row: (one) => ({ ...one, site: admin.siteName(one.siteId), judged: judged(one), missing: missing(one, { name: "name", model: "model", siteId: "site" }) }),
-      words: (row) => [row.placed ? "It reports its own position." : row.meterId ? ["It tells no position, so it is shown at its charger's: ", h("a", { href: `/admin/chargers?charger=${encodeURIComponent(row.meterId)}`, "data-nav": "" }, row.meterId)] : "It tells no position and has no charger, so it is not on the map.", " ", h("a", { href: parts.vehicleHref(row.vehicleId), "data-nav": "" }, "Open the vehicle")],
+      words: (row) => [row.placed ? "It reports its own position." : row.meterId ? ["It tells no position, so it is shown at its charger's: ", h("a", { href: `/admin/chargers?charger=${encodeURIComponent(row.meterId)}`, "data-nav": "" }, row.meterId)] : "It tells no position and has no charger, so it is not on the map.", " · ", h("a", { href: parts.vehicleHref(row.vehicleId), "data-nav": "" }, "Open the vehicle")],
       cells: ["vehicleId", "name", "model", "siteId", "thresholds", "plainLow", "plainCritical", "meterId", "recordedAt"],
     },
     chargers: {
-      path: "/v1/meters", id: "meterId", list: "meters", lists: ["meters", "sites"], title: "Charger", placed: true,
+      path: "/v1/meters", id: "meterId", list: "meters", lists: ["meters", "sites"], title: "Charger", placed: true, search: "Charger, name or site", filters: [["undescribed", "Not described"], ["unplaced", "Without position"]],
       fields: (row) => [
         { name: "name", label: "Name", value: row.name }, { name: "ratedKw", label: "Rated power", unit: "kW", kind: "number", value: row.ratedKw },
         { name: "siteId", label: "Site", kind: "choice", options: sites, value: row.siteId, wide: true }, ...position(row),
@@ -48,11 +48,11 @@
       cells: ["meterId", "name", "siteId", "ratedKw", "latitude", "longitude", "placedBy", "recordedAt"],
     },
     sites: {
-      path: "/v1/sites", id: "siteId", list: "sites", lists: ["sites"], title: "Site", placed: true,
+      path: "/v1/sites", id: "siteId", list: "sites", lists: ["sites"], title: "Site", placed: true, search: "Site or name", filters: [["undescribed", "Without place or prices"]],
       fields: (row) => [
         { name: "name", label: "Name", value: row.name, wide: true }, ...position(row),
         { name: "timeZone", label: "Time zone", value: row.timeZone ?? "UTC", offers: () => (window.Intl.supportedValuesOf?.("timeZone") ?? []).map((one) => [one]), hint: "An IANA name like Europe/Berlin.", wide: true },
-        { name: "tariffPerKwh", label: "Tariff", unit: "money a kWh", kind: "number", value: row.tariffPerKwh, hint: "Empty: as the settings say." }, { name: "co2KgPerKwh", label: "CO₂ intensity", unit: "kg a kWh", kind: "number", value: row.co2KgPerKwh, hint: "Empty: as the settings say." },
+        { name: "tariffPerKwh", label: "Tariff", unit: `${voltledger.live.picture?.figures?.currency ?? "money"} a kWh`, kind: "number", value: row.tariffPerKwh, hint: "Empty: as the settings say." }, { name: "co2KgPerKwh", label: "CO₂ intensity", unit: "kg a kWh", kind: "number", value: row.co2KgPerKwh, hint: "Empty: as the settings say." },
         ...thresholds(row, "as the settings say"),
       ],
       row: (one) => ({ ...one, position: at(one), judged: judged(one), missing: missing(one, { latitude: "position", tariffPerKwh: "tariff", co2KgPerKwh: "CO₂" }) }),
@@ -89,9 +89,9 @@
   }
 
   for (const [name, kind] of Object.entries(KINDS)) {
-    const undescribed = [["", "All"], ["undescribed", "Not described"]], param = kind.title.toLowerCase();
+    const param = kind.title.toLowerCase();
     admin.tabs[name] = {
-      grid: `admin-${name}`, param, search: `${kind.title}, name or site`, narrow: 1, lists: kind.lists, filters: name === "chargers" ? [...undescribed, ["unplaced", "Without position"]] : undescribed,
+      grid: `admin-${name}`, param, search: kind.search, narrow: 1, lists: kind.lists, filters: [["", "All"], ...kind.filters],
       rows: () => admin.lists[kind.list].map((one) => ({ ...kind.row(one), key: one[kind.id], vehicle: one[kind.id], seenMs: admin.ms(one.recordedAt) })),
       shows: (row, show) => !show || (show === "unplaced" ? !row.placedBy : Boolean(row.missing)),
       pick: (row) => pick(kind, row), fresh: () => ({ key: "", fresh: true }), mounted: kind.mounted,

@@ -4,7 +4,8 @@
   const { voltledger } = window;
   const { admin, format } = voltledger;
   const page = () => document.getElementById("admin-page");
-  let tab = null, readAt = null, recoveries = 0;
+  const AGAIN_MS = 5_000;
+  let tab = null, readAt = null, recoveries = 0, again = null;
 
   /** Lists that could not be read, in words; nothing where all is well. */
   admin.note = function (words) {
@@ -15,13 +16,26 @@
   };
   /** Reads lists anew and shows them; what is being typed is not touched. */
   admin.refresh = async function (names) {
-    const of = tab;
-    if (await admin.load(names)) readAt = admin.now();
+    const of = tab, read = await admin.load(names);
     if (tab !== of || !page()) return;
+    const first = read && readAt === null;
+    if (read) readAt = admin.now(); else later();
     admin.note();
-    if (readAt) page().dataset.state = "ready";
+    if (!readAt) return;
+    page().dataset.state = "ready";
     admin.list.fill();
+    if (first) begin();
   };
+  /** Nothing is offered to be changed before what is there could be read: a form of unread values would empty them. */
+  function begin() {
+    if (admin.list.picked) admin.list.pick(admin.list.picked);
+    tab.mounted?.();
+  }
+  function later() {
+    const of = tab;
+    clearTimeout(again);
+    again = setTimeout(() => { if (tab === of && page()) admin.refresh(of.lists); }, AGAIN_MS);
+  }
 
   async function mount(name) {
     const of = admin.tabs[name];
@@ -30,17 +44,13 @@
     if (!of) return;
     recoveries = voltledger.live.recoveries;
     admin.place.hook();
-    const attached = admin.list.attach(of);
-    await Promise.all([admin.refresh(of.lists), attached]);
-    if (tab !== of || !page()) return;
-    admin.list.fill();
-    if (admin.list.picked) admin.list.pick(admin.list.picked);
-    of.mounted?.();
+    admin.list.attach(of);
+    if (admin.known(of.lists)) admin.list.fill(); // as last read, until they are read anew
+    await admin.refresh(of.lists);
   }
   /** The database came back: what could not be read is read, and a form that is open stays as it is. */
   voltledger.live.watch(({ recoveries: now }) => {
-    if (!tab || !page() || (now === recoveries && !admin.failed)) return;
-    if (voltledger.live.stale()) return;
+    if (!tab || !page() || now === recoveries || voltledger.live.stale()) return;
     recoveries = now;
     admin.refresh(tab.lists).then(() => admin.record.show());
   });
@@ -54,7 +64,12 @@
   const ACTIONS = {
     export: () => admin.list.export(),
     middle: () => admin.place.middle(),
+    settings: () => {
+      const [head, ...rows] = [...document.querySelectorAll(".settings tr")].map((row) => [...row.children].map((cell) => (cell.firstElementChild ?? cell).textContent));
+      admin.save("voltledger-settings.csv", head.map((name) => name.toLowerCase().replaceAll(" ", "_")), rows);
+    },
     new: () => {
+      if (!readAt) return;
       admin.list.pick("");
       document.getElementById("admin-detail-empty").hidden = true;
       tab.pick(tab.fresh());

@@ -319,7 +319,6 @@ def _app(fleet: FakeFleet, csp: bool) -> Any:
 def secured(dash: Any) -> Any:
     """The same application, answering with a strict content security policy."""
 
-    @dash.server.after_request
     def secure(response: Any) -> Any:
         # asked for late: Dash adds a script of its own with the first request
         scripts = " ".join(dash.csp_hashes())
@@ -328,6 +327,7 @@ def secured(dash: Any) -> Any:
         )
         return response
 
+    dash.server.after_request(secure)
     return dash
 
 

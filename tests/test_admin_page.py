@@ -43,7 +43,7 @@ def test_every_action_of_a_button_is_known_to_the_scripts(project: Path) -> None
     """And every cell renderer and client function."""
     pages, script = "".join(map(_text, TABS)), _scripts(project)
     actions = set(re.findall(r'"data-admin": "(\w+)"', pages))
-    assert actions == {"export", "new", "middle"}
+    assert actions == {"export", "new", "middle", "settings"}
     assert all(re.search(rf"^    {action}: \(\)", script, re.MULTILINE) for action in actions)
     assert all(f"cells.{name} =" in script for name in set(re.findall(r'"cellRenderer": "(\w+)"', pages)))
     assert "adminMounted(" in script
@@ -79,7 +79,7 @@ def test_the_settings_table_is_the_settings_object() -> None:
     assert [line.reason for line in lines] == [str(field.description) for field in Settings.model_fields.values()]
     by_name = {line.variable: line for line in lines}
     tariff = by_name["VOLTLEDGER_TARIFF_PER_KWH"]
-    assert (tariff.value, tariff.default, tariff.unit, tariff.changed) == ("0.25", "0.3", "money a kWh", True)
+    assert (tariff.value, tariff.default, tariff.unit, tariff.changed) == ("0.25", "0.3", "EUR a kWh", True)
     assert (by_name["VOLTLEDGER_BODY_BYTES"].value, by_name["VOLTLEDGER_BODY_BYTES"].unit) == ("5,242,880", "bytes")
     assert by_name["VOLTLEDGER_SILENT_AFTER_S"].unit == "s"
     assert not by_name["VOLTLEDGER_PORT"].changed

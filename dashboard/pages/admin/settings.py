@@ -7,10 +7,11 @@ from urllib.parse import urlsplit, urlunsplit
 from dash import html
 
 from dashboard.components.card import card, scrolling
+from dashboard.pages.admin.parts import button
 
 # By the end of a setting's name, longest first: its unit as people write it.
 _UNITS = {
-    "_kg_per_kwh": "kg CO₂ a kWh", "tariff_per_kwh": "money a kWh", "_days_per_hour": "days an hour", "_hours": "h", "_days": "days", "_mb": "MB",
+    "_kg_per_kwh": "kg CO₂ a kWh", "tariff_per_kwh": "{currency} a kWh", "_days_per_hour": "days an hour", "_hours": "h", "_days": "days", "_mb": "MB",
     "_bytes": "bytes", "_readings": "readings", "_requests": "requests", "_threads": "threads", "_connections": "connections",
     "_processes": "processes", "_after_s": "s", "_s": "s", "plain_low": "ratio", "plain_critical": "ratio",
 }  # fmt: skip
@@ -32,17 +33,19 @@ class Line:
 
 def lines(settings: Any) -> list[Line]:
     """Every setting in the order of the README's table. `settings` is config.Settings."""
-    return [_line(name, field, getattr(settings, name)) for name, field in type(settings).model_fields.items()]
+    return [_line(name, field, getattr(settings, name), settings.currency) for name, field in type(settings).model_fields.items()]
 
 
-def _line(name: str, field: Any, value: Any) -> Line:
+def _line(name: str, field: Any, value: Any, currency: str) -> Line:
     variable = field.validation_alias if isinstance(field.validation_alias, str) else f"VOLTLEDGER_{name.upper()}"
-    return Line(variable, shown(name, value), shown(name, field.default), unit(name), str(field.description), value != field.default)
+    return Line(
+        variable, shown(name, value), shown(name, field.default), unit(name, currency), str(field.description), value != field.default
+    )
 
 
-def unit(name: str) -> str:
+def unit(name: str, currency: str) -> str:
     """The unit of a setting, by its name; empty for what has none."""
-    return next((words for end, words in _UNITS.items() if name.endswith(end)), "")
+    return next((words.format(currency=currency) for end, words in _UNITS.items() if name.endswith(end)), "")
 
 
 def shown(name: str, value: Any) -> str:
@@ -82,7 +85,7 @@ def layout(settings: Any = None) -> list[Any]:
         ],
         className="admin-words",
     )
-    return [card("Settings", "of the process that made this page", words, _table(lines(settings)))]
+    return [card("Settings", "of the process that made this page", words, _table(lines(settings)), links=button("Export rows", "settings"))]
 
 
 def _table(found: list[Line]) -> html.Div:
