@@ -5,6 +5,7 @@
   const { h, admin } = voltledger;
   const byId = (id) => document.getElementById(id);
   const TYPING_MS = 150; // as the fleet's search waits
+  const SET_UP_MS = 800;
   const MINUTE_MS = 60_000; // what is planned begins without anybody changing it
   const list = { api: null, rows: [], q: "", show: "", picked: "" };
 
@@ -79,10 +80,18 @@
     api.setGridOption("doesExternalFilterPass", (node) => passes(node.data));
     api.addEventListener("rowClicked", ({ data }) => list.pick(data.key));
     api.addEventListener("cellKeyDown", ({ event, data }) => event.key === "Enter" && list.pick(data.key, { focus: true }));
+    // the grid forgets the selection while it is still being set up
+    api.addEventListener("modelUpdated", () => setTimeout(remark, 0));
     narrow();
     api.setGridOption("rowData", list.rows);
     mark();
+    setTimeout(remark, SET_UP_MS);
   };
+  /** The row that is picked looks so; the list stays where it is scrolled to. */
+  function remark() {
+    const node = alive() && list.picked && list.api.getRowNode(list.picked);
+    if (node && !node.isSelected()) node.setSelected(true, true);
+  }
   function narrow() {
     if (!alive()) return;
     const slim = window.innerWidth < 760, all = list.api.getColumns().map((column) => column.getColId());

@@ -41,8 +41,9 @@ class MeterDescription:
 _VEHICLES = """
     SELECT vehicle_id, d.name, d.model, d.site_id, d.thresholds, d.plain_low, d.plain_critical, a.meter_id, l.recorded_at,
            l.latitude_e7 IS NOT NULL AS placed
-    FROM live_vehicle l FULL JOIN vehicle d USING (vehicle_id)
-    FULL JOIN (SELECT DISTINCT ON (vehicle_id) vehicle_id, meter_id FROM assignment
+    FROM (SELECT vehicle_id FROM live_vehicle UNION SELECT vehicle_id FROM vehicle UNION SELECT vehicle_id FROM assignment) known
+    LEFT JOIN live_vehicle l USING (vehicle_id) LEFT JOIN vehicle d USING (vehicle_id)
+    LEFT JOIN (SELECT DISTINCT ON (vehicle_id) vehicle_id, meter_id FROM assignment
                WHERE valid_from <= %(now)s ORDER BY vehicle_id, valid_from DESC) a USING (vehicle_id)"""
 
 _METERS = """
@@ -50,12 +51,13 @@ _METERS = """
            d.longitude_e7 / 1e7::float8 AS longitude,
            CASE WHEN l.latitude_e7 IS NOT NULL THEN 'meter' WHEN d.latitude_e7 IS NOT NULL THEN 'description'
                 WHEN s.latitude_e7 IS NOT NULL THEN 'site' END AS placed_by, l.recorded_at
-    FROM live_meter l FULL JOIN meter d USING (meter_id)
-    FULL JOIN (SELECT DISTINCT meter_id FROM assignment WHERE meter_id IS NOT NULL) a USING (meter_id) LEFT JOIN site s USING (site_id)"""
+    FROM (SELECT meter_id FROM live_meter UNION SELECT meter_id FROM meter
+          UNION SELECT meter_id FROM assignment WHERE meter_id IS NOT NULL) known
+    LEFT JOIN live_meter l USING (meter_id) LEFT JOIN meter d USING (meter_id) LEFT JOIN site s USING (site_id)"""
 
 
 def vehicles(conn: Conn, now: datetime, after: str = "", limit: int | None = None) -> list[VehicleDescription]:
-    """Vehicles that reported, are described or were assigned by now, ordered by id: those after `after`, at most `limit`."""
+    """Vehicles that reported, are described or were ever assigned, ordered by id: those after `after`, at most `limit`."""
     with conn.cursor(row_factory=args_row(VehicleDescription)) as cursor:
         return cursor.execute(
             f"SELECT * FROM ({_VEHICLES}) v WHERE vehicle_id > %(after)s ORDER BY vehicle_id LIMIT %(limit)s".encode(),
@@ -64,7 +66,7 @@ def vehicles(conn: Conn, now: datetime, after: str = "", limit: int | None = Non
 
 
 def meters(conn: Conn, after: str = "", limit: int | None = None) -> list[MeterDescription]:
-    """Meters that reported, are described or were ever assigned, likewise."""
+    """Meters likewise."""
     with conn.cursor(row_factory=args_row(MeterDescription)) as cursor:
         return cursor.execute(
             f"SELECT * FROM ({_METERS}) m WHERE meter_id > %(after)s ORDER BY meter_id LIMIT %(limit)s".encode(),

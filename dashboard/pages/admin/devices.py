@@ -19,7 +19,7 @@ _VEHICLES = [
 _CHARGERS = [
     parts.column("vehicle", "Charger", 220, _NAME, sort="asc"),
     parts.column("site", "Site", 130),
-    parts.number("ratedKw", "Rated, kW", 84),
+    parts.number("ratedKw", "Rated, kW", 96),
     parts.column("position", "Position", 150),
     parts.column("missing", "Not described", 150),
     parts.column("seenMs", "Last reading", 175, "AdminMomentCell"),
