@@ -10,6 +10,7 @@ from werkzeug.routing import Map
 from api import (
     alerts,
     analytics,
+    descriptions,
     efficiency,
     errors,
     fleet,
@@ -53,6 +54,7 @@ def create(services: Services) -> OpenAPI:
     for room in (
         telemetry,
         fleet,
+        descriptions,
         efficiency,
         meter_energy,
         sessions,

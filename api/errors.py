@@ -85,3 +85,10 @@ def unavailable(kind: str, detail: str) -> Problem:
 def faults(errors: Sequence[Mapping[str, object]]) -> dict[str, Any]:
     """The members that list payload faults, cut at 100 and saying so."""
     return {"errors": list(errors[:MOST_ERRORS_LISTED]), "errorsTruncated": len(errors) > MOST_ERRORS_LISTED}
+
+
+def wrong_field(name: str, code: str, detail: str, kind: str = "invalid_parameter") -> Problem:
+    """422 for what no single value is wrong by itself: the field to which it is said."""
+    return Problem(
+        422, kind, "Unprocessable Content", detail, **faults([{"index": 0, "pointer": f"/{name}", "code": code, "detail": detail}])
+    )

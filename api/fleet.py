@@ -12,7 +12,7 @@ import psycopg
 from flask import Response
 from flask_openapi3 import OpenAPI, Tag
 
-from api.errors import Problem, as_json
+from api.errors import Problem, as_json, wrong_field
 from api.exporting.cells import csv_line
 from api.params import HistoryQuery, MeterBody, MeterPath, PageQuery, SiteBody, SitePath, ThresholdsBody, VehicleBody, VehiclePath, sane
 from api.services import Services
@@ -90,7 +90,7 @@ def _register_descriptions(app: OpenAPI, services: Services) -> None:
         _paired(body.latitude, body.longitude)
         _ordered(body)
         if body.timeZone not in available_timezones():
-            raise Problem(422, "invalid_parameter", "Unprocessable Content", "timeZone is an IANA name like Europe/Berlin")
+            raise wrong_field("timeZone", "invalid_text", "timeZone is an IANA name like Europe/Berlin")
         wanted = Site(path.siteId, body.name, body.latitude, body.longitude, body.timeZone, body.tariffPerKwh, body.co2KgPerKwh)
         wanted = replace(wanted, thresholds=body.thresholds, plain_low=body.plainLow, plain_critical=body.plainCritical)
         with services.connection() as conn:
@@ -135,19 +135,19 @@ def _known_site() -> Iterator[None]:
     try:
         yield
     except psycopg.errors.ForeignKeyViolation:
-        raise Problem(
-            422, "unknown_site", "Unprocessable Content", "siteId names no site: describe it first with PUT /v1/sites/{siteId}"
-        ) from None
+        detail = "siteId names no site: describe it first with PUT /v1/sites/{siteId}"
+        raise wrong_field("siteId", "out_of_range", detail, "unknown_site") from None
 
 
 def _paired(latitude: float | None, longitude: float | None) -> None:
     if (latitude is None) != (longitude is None):
-        raise Problem(422, "invalid_parameter", "Unprocessable Content", "latitude and longitude come together: give both or neither")
+        missing = "latitude" if latitude is None else "longitude"
+        raise wrong_field(missing, "missing_field", "latitude and longitude come together: give both or neither")
 
 
 def _ordered(body: ThresholdsBody) -> None:
     if body.plainLow is not None and body.plainCritical is not None and body.plainCritical >= body.plainLow:
-        raise Problem(422, "invalid_parameter", "Unprocessable Content", "plainCritical is less than plainLow")
+        raise wrong_field("plainCritical", "out_of_range", "plainCritical is less than plainLow")
 
 
 def _z(at: datetime | None) -> str | None:

@@ -1,6 +1,6 @@
 """Which meter feeds which vehicle."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -8,9 +8,10 @@ from typing import Any
 from flask import Response, request
 from flask_openapi3 import OpenAPI, Tag
 
-from api.errors import Problem, as_json
-from api.params import ChangesQuery, MappingBody, MeterPath, VehiclePath, WithdrawQuery, sane
+from api.errors import Problem, as_json, wrong_field
+from api.params import ChangesQuery, MappingBody, MeterPath, TryQuery, VehiclePath, WithdrawQuery, sane
 from api.services import Services
+from api.trial import tried
 from api.words import change_words, z, z_or_none
 from charging.assigning import Planned
 from charging.timeline import ALWAYS, FOREVER, Occupied, occupied
@@ -62,26 +63,38 @@ def _register_timelines(app: OpenAPI, services: Services) -> None:
 
 def _register_changing(app: OpenAPI, services: Services) -> None:
     @app.put("/v1/mappings/<vehicleId>", tags=[_TAG], summary="Assign a meter, or none, from now on or for a stretch of time")
-    def put_mapping(path: VehiclePath, body: MappingBody) -> Response:
+    def put_mapping(path: VehiclePath, query: TryQuery, body: MappingBody) -> Response:
         _within_reason(body.start, body.end)
-        now = services.now()
-        with _no_empty_stretch(), services.connection() as conn:
-            made = assign(conn, path.vehicleId, body.meterId, body.start, now, author(body.by, body.note), body.end)
-            found = timelines(conn, path.vehicleId)
-        return _changed(made, found, now, 201 if made.first else 200)
+        now, who = services.now(), author(body.by, body.note)
+
+        def change(conn: Conn) -> Planned:
+            return assign(conn, path.vehicleId, body.meterId, body.start, now, who, body.end)
+
+        with _no_empty_stretch():
+            return _done_or_tried(services, change, now, dry_run=query.dryRun)
 
     @app.delete("/v1/mappings/<vehicleId>", tags=[_TAG], summary="End the mapping now, or take out one assignment")
     def delete_mapping(path: VehiclePath, query: WithdrawQuery) -> Response:
         _within_reason(query.start, None)
         now, who = services.now(), author(query.by, query.note)
-        with services.connection() as conn:
+
+        def change(conn: Conn) -> Planned:
             _known(conn, path.vehicleId)
             if query.start is None:
-                made = assign(conn, path.vehicleId, None, None, now, who)
-            else:
-                made = _take_out(conn, path.vehicleId, query.start, now, who)
-            found = timelines(conn, path.vehicleId)
-        return _changed(made, found, now, 200)
+                return assign(conn, path.vehicleId, None, None, now, who)
+            return _take_out(conn, path.vehicleId, query.start, now, who)
+
+        return _done_or_tried(services, change, now, dry_run=query.dryRun)
+
+
+def _done_or_tried(services: Services, change: Callable[[Conn], Planned], now: datetime, *, dry_run: bool) -> Response:
+    with services.connection() as conn:
+        if dry_run:
+            made, found, numbers = tried(conn, lambda: change(conn), services, now)
+            return _changed(made, found, now, 200, dryRun=True, pastNumbers=numbers)
+        made = change(conn)
+        found = timelines(conn, made.vehicle_id)
+    return _changed(made, found, now, 201 if made.first else 200)
 
 
 def author(by: str | None, note: str | None, via: Via = "api") -> Author:
@@ -92,7 +105,7 @@ def author(by: str | None, note: str | None, via: Via = "api") -> Author:
 def _within_reason(start: datetime | None, end: datetime | None) -> None:
     for name, at in (("from", start), ("to", end)):
         if at is not None and not sane(at):
-            raise Problem(422, "invalid_parameter", "Unprocessable Content", f"{name} lies outside the years 2000 to 2199")
+            raise wrong_field(name, "out_of_range", f"{name} lies outside the years 2000 to 2199")
 
 
 @contextmanager
@@ -100,8 +113,7 @@ def _no_empty_stretch() -> Iterator[None]:
     try:
         yield
     except ValueError:
-        detail = "from lies before to; where from is absent, a later mapping begins now"
-        raise Problem(422, "invalid_parameter", "Unprocessable Content", detail) from None
+        raise wrong_field("to", "out_of_range", "from lies before to; where from is absent, a later mapping begins now") from None
 
 
 def _known(conn: Conn, vehicle_id: str) -> list[Assignment]:
@@ -118,8 +130,8 @@ def _take_out(conn: Conn, vehicle_id: str, start: datetime, now: datetime, who: 
         raise Problem(404, "mapping_not_found", "Not Found", "No mapping of this vehicle begins exactly then") from None
 
 
-def _changed(made: Planned, found: list[Assignment], now: datetime, status: int) -> Response:
-    return as_json({**_timeline(made.vehicle_id, found, now), "changes": change_words(made, now)}, status)
+def _changed(made: Planned, found: list[Assignment], now: datetime, status: int, **more: object) -> Response:
+    return as_json({**_timeline(made.vehicle_id, found, now), "changes": change_words(made, now), **more}, status)
 
 
 def _timeline(vehicle_id: str, known: list[Assignment], now: datetime) -> dict[str, Any]:

@@ -176,7 +176,13 @@ class MappingBody(BaseModel):
     note: Note | None = None
 
 
-class WithdrawQuery(Query):
+class TryQuery(Query):
+    """Whether it is done or only tried."""
+
+    dryRun: bool = Field(False, description="Only say what would change, the numbers of the last 30 days included")
+
+
+class WithdrawQuery(TryQuery):
     """Which assignment is taken out, by whom and why."""
 
     start: AwareDatetime | None = Field(

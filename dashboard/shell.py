@@ -112,6 +112,7 @@ def _header() -> html.Header:
                     _page("Alerts", "/alerts", html.Span(id="nav-alerts-count", className="count", hidden=True)),
                     _page("Reports", "/reports"),
                     _page("Ingestion", "/ingestion"),
+                    _page("Admin", "/admin"),
                 ],
                 **{"aria-label": "Pages"},
             ),

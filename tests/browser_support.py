@@ -264,7 +264,9 @@ def chargers(row: dict[str, Any], end: datetime, now: datetime) -> Chargers:
     return Chargers(row["id"], end, now, cells, "", assignments, changes)
 
 
-class _Quiet(WSGIRequestHandler):
+class QuietHandler(WSGIRequestHandler):
+    """Keeps connections, and its mouth shut."""
+
     protocol_version = "HTTP/1.1"
 
     def log_request(self, *_: Any) -> None:
@@ -281,7 +283,7 @@ def served(fleet: FakeFleet, csp: bool = True) -> Iterator[str]:
     for name in loads:
         setattr(loading, name, getattr(fleet, name))
     performance.bins = lambda _, vehicle_id, start, end, *__: timeline(fleet_row(fleet, vehicle_id), RANGES["24h"], end).bins  # type: ignore[assignment]
-    server = make_server("127.0.0.1", 0, _app(fleet, csp).server, threaded=True, request_handler=_Quiet)
+    server = make_server("127.0.0.1", 0, _app(fleet, csp).server, threaded=True, request_handler=QuietHandler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         with fake_chargers(fleet):
@@ -316,17 +318,21 @@ def _app(fleet: FakeFleet, csp: bool) -> Any:
         return ("", 503) if fleet.broken else None
 
     dash = composition._dash(server, services)
-    if csp:
+    return secured(dash) if csp else dash
 
-        @server.after_request
-        def secure(response: Any) -> Any:
-            # asked for late: Dash adds a script of its own with the first request
-            scripts = " ".join(dash.csp_hashes())
-            response.headers["Content-Security-Policy"] = (
-                f"default-src 'self'; script-src 'self' {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:"
-            )
-            return response
 
+def secured(dash: Any) -> Any:
+    """The same application, answering with a strict content security policy."""
+
+    def secure(response: Any) -> Any:
+        # asked for late: Dash adds a script of its own with the first request
+        scripts = " ".join(dash.csp_hashes())
+        response.headers["Content-Security-Policy"] = (
+            f"default-src 'self'; script-src 'self' {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:"
+        )
+        return response
+
+    dash.server.after_request(secure)
     return dash
 
 
