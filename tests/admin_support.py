@@ -16,6 +16,7 @@ from api.intake import Intake, Limits
 from api.services import Services as ApiServices
 from charging.losses import Price
 from dashboard import app as composition
+from dashboard.charger_list import ChargerList
 from dashboard.services import Services
 from dashboard.snapshot import FleetPicture, Money
 from db import partitions
@@ -39,7 +40,9 @@ def served_admin(database_url: str) -> Iterator[str]:
     policies, window, price = Policies(), FleetWindow(Policies(), math.inf), Price(0.3, 0.35)
     api = api_app.create(ApiServices(reading, Intake(committer, limits, _now), policies, _now, window, 1.0, price, "EUR"))
     picture = FleetPicture(reading, 1.0, 900, Money(price, "EUR"), window, _now)
-    dash: Any = secured(composition._dash(api, Services(settings, reading, picture, policies, _now)))
+    dash: Any = secured(
+        composition._dash(api, Services(settings, reading, picture, policies, _now, ChargerList(reading, 900, window, _now)))
+    )
     server = make_server("127.0.0.1", 0, dash.server, threaded=True, request_handler=QuietHandler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
