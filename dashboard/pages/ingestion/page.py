@@ -67,7 +67,9 @@ def _overview(app: Dash, services: Any, loading: Loading) -> None:
     def show_overview(_: Any, disk_gb: Any, viewer: Viewer) -> tuple[Any, dict[str, Any], str, list[dict[str, str]]]:
         found = loading.overview(services.now())
         set_props("callback-note", {"hidden": True})
-        drawn = {name: plain(part) for name, part in drawing.parts(found, viewer["zone"], _size(disk_gb)).items()}
+        drawn = {
+            name: plain(part) for name, part in drawing.parts(found, viewer["zone"], _size(disk_gb) or services.settings.disk_gb).items()
+        }
         sites = [{"value": site_id, "label": name} for site_id, name in loading.sites()]
         return _figure(found, viewer), drawn, "ready" if found.devices or found.since else "empty", sites
 
