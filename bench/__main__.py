@@ -35,7 +35,7 @@ def _fresh(measure: Callable[[Installation, bool], list[Line]]) -> Callable[[Ask
 
     def run(asked: Asked) -> Section:
         with installation(asked.settings) as target:
-            return measure(target, asked.quick), _version(target.database_url)
+            return measure(target, asked.quick), version(target.database_url)
 
     return run
 
@@ -63,16 +63,16 @@ def _mixed(target: Installation, quick: bool) -> list[Line]:
 def _way_out(_asked: Asked) -> Section:
     """On the data set, wherever it was loaded: it takes too long to make for this alone."""
     if url := os.environ.get("DATABASE_URL"):
-        return way_out.lines(url), _version(url)
+        return way_out.lines(url), version(url)
     if not DATA_SET.exists():
         raise Missing("no data set: load it with `make dataset`, or set DATABASE_URL to one")
     with EmbeddedPostgres(DATA_SET, shared_buffers_mb=2048) as server:
-        return way_out.lines(server.url), _version(server.url)
+        return way_out.lines(server.url), version(server.url)
 
 
 def _learning(asked: Asked) -> Section:
     with learning.database() as url:
-        return (learning.lines(url, 500, 3.0) if asked.quick else learning.lines(url)), _version(url)
+        return (learning.lines(url, 500, 3.0) if asked.quick else learning.lines(url)), version(url)
 
 
 MEASUREMENTS: dict[str, Callable[[Asked], Section]] = {
@@ -131,7 +131,7 @@ def replaced(document: str, name: str, text: str) -> str:
     return made
 
 
-def _version(url: str) -> str:
+def version(url: str) -> str:
     with psycopg.connect(url) as connection:
         return connection.info.parameter_status("server_version") or "unknown"
 
