@@ -5,7 +5,10 @@
   const views = new Set();
   const live = {
     picture: null, // as last received
+    serial: 0, // grows with every picture
+    changed: null, // rows that differ from the picture before, or null where the whole came
     at: new Map(), // vehicle id → index into the columns
+    kinds: [], // what each vehicle is shown as
     failing: false, // the last request did not bring a picture
     inFlight: false,
     asOf: null, // the server's time at which the picture was last known to be right, ms since the epoch
@@ -25,11 +28,39 @@
   live.show = () => views.forEach((view) => view(live));
   live.stale = () => live.failing || Boolean(live.picture?.stale);
 
-  function accept(picture) {
-    if (!picture.figures) throw new Error("the server has no picture yet");
-    live.picture = picture;
-    const ids = picture.vehicles.id;
-    if (ids.length !== live.at.size || ids.some((id, index) => live.at.get(id) !== index)) live.at = new Map(ids.map((id, index) => [id, index]));
+  /** A copy of the column with its new values; their rows, each given as its distance from the one before, are noted in `changed`. */
+  function patched(column, { rows, values }, changed) {
+    const after = column.slice();
+    let row = 0;
+    for (let k = 0; k < rows.length; k++) {
+      row += rows[k];
+      after[row] = values[k];
+      changed.add(row);
+    }
+    return after;
+  }
+
+  /** The picture that comes out of the one we have and what changed since. */
+  function merged({ since, vehicles, ...rest }) {
+    if (`"${since}"` !== etag || !live.picture) throw new Error("changes of another picture");
+    const changed = new Set(), columns = { ...live.picture.vehicles };
+    for (const [name, change] of Object.entries(vehicles)) columns[name] = patched(columns[name], change, changed);
+    live.changed = changed;
+    return { ...live.picture, ...rest, vehicles: columns };
+  }
+
+  function accept(answer) {
+    if (answer.since) {
+      live.picture = merged(answer);
+    } else {
+      if (!answer.figures) throw new Error("the server has no picture yet");
+      Object.assign(live, { picture: answer, changed: null });
+      const ids = answer.vehicles.id;
+      if (ids.length !== live.at.size || ids.some((id, index) => live.at.get(id) !== index)) live.at = new Map(ids.map((id, index) => [id, index]));
+    }
+    live.serial += 1;
+    const { verdict, severity } = live.picture.vehicles;
+    live.kinds = verdict.map((one, i) => voltledger.kinds.of(one, severity[i]));
   }
 
   async function ask() {
@@ -39,7 +70,8 @@
       const answer = await first;
       if (answer) return answer;
     }
-    return window.fetch("/live/fleet", { cache: "no-store", credentials: "same-origin", headers: etag ? { "If-None-Match": etag } : {} });
+    const since = etag ? `?since=${etag.replaceAll('"', "")}` : "";
+    return window.fetch(`/live/fleet${since}`, { cache: "no-store", credentials: "same-origin", headers: etag ? { "If-None-Match": etag } : {} });
   }
 
   /** Nothing changed and nobody is away: what is on the screen is right as of now. */
@@ -54,9 +86,14 @@
     if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
     const text = await answer.text();
     const started = performance.now();
-    accept(JSON.parse(text));
+    try {
+      accept(JSON.parse(text));
+    } catch (error) {
+      etag = null; // whatever was wrong with it, the whole is asked for next
+      throw error;
+    }
     live.parseMs = performance.now() - started;
-    etag = answer.headers.get("ETag");
+    etag = answer.headers.get("ETag")?.replace(/^W\//, "") ?? null; // something in between may have made it a weak one
     confirm(answer);
     return true;
   }
@@ -90,7 +127,7 @@
     if (index === undefined) return null;
     return Object.fromEntries(Object.entries(live.picture.vehicles).map(([name, column]) => [name, column[index]]));
   };
-  live.kind = (index) => voltledger.kinds.of(live.picture.vehicles.verdict[index], live.picture.vehicles.severity[index]);
+  live.kind = (index) => live.kinds[index];
   live.now = () => (Date.now() + live.ahead) / 1000;
 
   voltledger.live = live;

@@ -252,7 +252,8 @@
   function update() {
     const { picture } = voltledger.live;
     if (!state.map || !picture) return;
-    if (state.of !== picture) { state.unit = unitPositions(picture.vehicles); state.of = picture; }
+    const { lat, lon } = picture.vehicles;
+    if (state.lat !== lat || state.lon !== lon) Object.assign(state, { unit: unitPositions(picture.vehicles), lat, lon }); // the columns of before where nobody moved
     fitOnce();
     state.fleet.redraw();
     refreshHover();

@@ -18,8 +18,28 @@
     return row.kind !== voltledger.live.kind(i);
   }
 
+  /** What changed since the last time, where that was the picture before this one and the vehicles are the same. */
+  function changes({ vehicles }) {
+    const update = [];
+    let moved = false;
+    for (const i of voltledger.live.changed) {
+      const before = table.rows.get(vehicles.id[i]);
+      if (!changed(before, vehicles, i)) continue;
+      const row = rowOf(vehicles, i);
+      update.push(row);
+      moved ||= before.rank !== row.rank;
+      table.rows.set(row.id, row);
+    }
+    return { add: [], update, remove: [], moved };
+  }
+
   /** What is new, what changed and what went, since the last time. */
-  function difference({ vehicles }) {
+  function difference(picture) {
+    const { live } = voltledger;
+    if (live.changed && table.serial === live.serial - 1) return changes(picture);
+    return compared(picture);
+  }
+  function compared({ vehicles }) {
     const add = [], update = [], gone = new Set(table.rows.keys());
     let moved = false;
     vehicles.id.forEach((id, i) => {
@@ -50,6 +70,7 @@
     if (table.of !== picture) {
       table.of = picture;
       const { add, update, remove, moved } = difference(picture);
+      table.serial = voltledger.live.serial;
       if (add.length + update.length + remove.length) table.api.applyTransaction({ add, update, remove });
       // rows keep their places while only numbers change: nothing jumps under the reader's eyes
       if (moved) table.api.refreshClientSideRowModel("sort");
@@ -77,7 +98,7 @@
   /** Called when the page was drawn: takes hold of the grid. */
   table.attach = async function () {
     const api = await window.dash_ag_grid.getApiAsync("fleet-table");
-    Object.assign(table, { api, rows: new Map(), of: null, version: null });
+    Object.assign(table, { api, rows: new Map(), of: null, serial: null, version: null });
     api.setGridOption("isExternalFilterPresent", () => voltledger.fleet.active());
     api.setGridOption("doesExternalFilterPass", (node) => Boolean(voltledger.fleet.shown[voltledger.live.at.get(node.data.id)]));
     api.addEventListener("rowClicked", ({ data }) => voltledger.fleet.select(data.id));

@@ -97,7 +97,7 @@
     const box = byId("map-legend");
     if (!box) return;
     const counts = new Map();
-    picture.vehicles.id.forEach((_, i) => { const kind = live.kind(i); counts.set(kind, (counts.get(kind) ?? 0) + 1); });
+    for (const kind of live.kinds) counts.set(kind, (counts.get(kind) ?? 0) + 1);
     const chosen = voltledger.fleet.filter.verdict;
     keyed(box, voltledger.kinds.all.filter(({ kind }) => counts.has(kind) || chosen.includes(kind)), ({ kind }) => kind,
       ({ kind, label }) => h("button", { type: "button", class: "legend-item", onclick: () => toggleKind(kind) }, parts.glyph(kind), h("span", {}, label), h("b", {})),

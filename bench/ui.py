@@ -130,7 +130,10 @@ def _pages(page: Page, filled: Filled, rounds: Rounds) -> list[Line]:
     note = "the slowest of its requests, from the request to the first byte"
     return [
         *(Line(f"page change to {n}", Spread.of(took), "s", bar=1.0, less_is_better=True) for n, took in seen.items()),
-        *(Line(f"server time of {n}", Spread.of(took), "ms", bar=bars.get(n), less_is_better=True, note=note) for n, took in server.items()),
+        *(
+            Line(f"server time of {n}", Spread.of(took), "ms", bar=bars.get(n), less_is_better=True, note=note)
+            for n, took in server.items()
+        ),
     ]
 
 
@@ -168,8 +171,20 @@ def _ticks(page: Page, target: Installation, rounds: Rounds) -> list[Line]:
     return [
         Line("a tick on the wire", Spread.of(received), "kB", bar=150.0, less_is_better=True, note=f"the whole picture: {whole:.0f} kB"),
         Line("a tick on the main thread", Spread.of(one["TaskDuration"] for one in used), "ms", bar=120.0, less_is_better=True, note=stays),
-        Line(f"{VIEWERS} viewers and the browser", Spread((share - idle,)), "% of a core", bar=25.0, less_is_better=True, note=f"web and PostgreSQL, less {idle:.0f} % for the readings alone; {pictures}"),
-        Line("the picture's answer, p50", Spread((statistics.median(asked.took_ms),)), "ms", note=f"p99 {sorted(asked.took_ms)[int(len(asked.took_ms) * 0.99)]:.0f} ms"),
+        Line(
+            f"{VIEWERS} viewers and the browser",
+            Spread((share - idle,)),
+            "% of a core",
+            bar=25.0,
+            less_is_better=True,
+            note=f"web and PostgreSQL, less {idle:.0f} % for the readings alone; {pictures}",
+        ),
+        Line(
+            "the picture's answer, p50",
+            Spread((statistics.median(asked.took_ms),)),
+            "ms",
+            note=f"p99 {sorted(asked.took_ms)[int(len(asked.took_ms) * 0.99)]:.0f} ms",
+        ),
     ]
 
 

@@ -18,15 +18,19 @@ from bench.installation import Missing
 FILLED = """() => document.querySelector('[data-figure=charging]')?.textContent && window.voltledger?.fleetMap?.state.items.length > 0
     ? performance.now() : null"""
 READY = "(page) => document.querySelector(`#${page}-page`)?.dataset.state === 'ready' ? performance.now() - window.benchBegan : null"
-# A drag as the map does it, a step each frame: ms between frames.
+# A person's drag, there and back, a step a frame: ms between frames.
 PAN = """([steps, px]) => new Promise((done) => {
-    const { map } = window.voltledger.fleetMap.state, frames = [];
+    const box = document.querySelector('#fleet-map'), { x, y, width, height } = box.getBoundingClientRect(), frames = [];
+    const at = { bubbles: true, cancelable: true, button: 0, buttons: 1, clientX: x + width / 2, clientY: y + height / 2, view: window };
+    const send = (target, kind) => target.dispatchEvent(new MouseEvent(kind, at));
     let before = null, left = steps;
+    send(document.elementFromPoint(at.clientX, at.clientY), 'mousedown');
     const step = (now) => {
       if (before !== null) frames.push(now - before);
       before = now;
-      if (!left--) return done(frames);
-      map.panBy([px * (left > steps / 2 ? 1 : -1), 0], { animate: false });
+      if (!left--) { send(document, 'mouseup'); return done(frames); }
+      at.clientX += px * (left > steps / 2 ? 1 : -1);
+      send(document, 'mousemove');
       requestAnimationFrame(step);
     };
     requestAnimationFrame(step);
@@ -82,7 +86,10 @@ class Meter:
     def take(self) -> tuple[dict[str, float], int]:
         """What was used since the last time: ms by kind (TaskDuration is all of it), and bytes."""
         now = self._metrics()
-        used = {name: (now[name] - self._before[name]) * 1000 for name in ("TaskDuration", "ScriptDuration", "LayoutDuration", "RecalcStyleDuration")}
+        used = {
+            name: (now[name] - self._before[name]) * 1000
+            for name in ("TaskDuration", "ScriptDuration", "LayoutDuration", "RecalcStyleDuration")
+        }
         received, self.bytes_received, self._before = self.bytes_received, 0, now
         return used, received
 

@@ -107,7 +107,7 @@ def _dash(server: Any, services: Services) -> Dash:
 def _serve_live(server: Any, services: Services) -> None:
     def get_live_fleet() -> Any:
         picture = services.picture.get()
-        response = Response(picture.body, mimetype="application/json")
+        response = Response(picture.since(request.args.get("since", "")), mimetype="application/json")
         response.headers["Content-Encoding"] = "gzip"
         response.headers["Cache-Control"] = "no-cache"
         response.set_etag(picture.etag)

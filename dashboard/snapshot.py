@@ -1,7 +1,5 @@
 """One picture of the fleet per tick, made once for all viewers and kept as bytes."""
 
-import gzip
-import hashlib
 import threading
 import time
 from collections.abc import Callable
@@ -9,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import orjson
 import psycopg
 from psycopg_pool import ConnectionPool, PoolTimeout
 
@@ -17,6 +14,7 @@ from charging.fleet import FleetSummary, total
 from charging.losses import Price
 from charging.verdict import Summary, Verdict
 from dashboard.costs import Bill, bill, own_prices
+from dashboard.pictures import Album, Picture
 from db import sites
 from db.engine import Conn
 from db.queries import devices
@@ -35,15 +33,6 @@ class Money:
 
     price: Price
     currency: str
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """`body` is gzip-compressed JSON; `etag` changes when it does."""
-
-    body: bytes
-    etag: str
-    made_monotonic: float
 
 
 class FleetPicture:
@@ -69,6 +58,7 @@ class FleetPicture:
         self._lock = threading.Lock()
         self._picture: Picture | None = None
         self._content: dict[str, Any] | None = None
+        self._album = Album()
 
     def get(self) -> Picture:
         """The picture of this tick; the first viewer of a tick makes it, the others wait for it or take the one before."""
@@ -92,8 +82,7 @@ class FleetPicture:
             self._content = self._read()
         except (psycopg.Error, PoolTimeout):
             self._content = {**(self._content or _empty()), "stale": True}
-        raw = orjson.dumps(self._content)
-        return Picture(gzip.compress(raw, 5), hashlib.sha256(raw).hexdigest()[:24], time.monotonic())
+        return self._album.add(self._content, time.monotonic())
 
     def _read(self) -> dict[str, Any]:
         now = self._now().replace(microsecond=0)

@@ -3,8 +3,6 @@
 Everything is drawn from a seed, so two runs show the same. Ids, names and places are made up; cities stand where they are.
 """
 
-import gzip
-import hashlib
 import math
 import os
 import random
@@ -17,7 +15,6 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, Literal
 
-import orjson
 import pytest
 from flask_openapi3 import OpenAPI
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -33,7 +30,7 @@ from dashboard import app as composition
 from dashboard.figures import Timeline
 from dashboard.pages.vehicle import loading
 from dashboard.pages.vehicle.loading import RANGES, Chargers, Live, Range, Window
-from dashboard.snapshot import Picture
+from dashboard.pictures import Album, Picture
 from db.assignment_changes import AssignmentChange
 from db.assignments import Assignment
 from db.queries import performance
@@ -66,6 +63,7 @@ class FakeFleet:
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
+        self._album, self._making = Album(), threading.Lock()
         self.rows = [self._row(i) for i in range(self.size)]
         if self.size > 20:
             self.rows[3]["name"] = HOSTILE_NAME
@@ -135,8 +133,8 @@ class FakeFleet:
 
     def get(self) -> Picture:
         """Like dashboard.snapshot.FleetPicture.get."""
-        raw = orjson.dumps(self.content())
-        return Picture(gzip.compress(raw, 5), hashlib.sha256(raw).hexdigest()[:24], 0.0)
+        with self._making:
+            return self._album.add(self.content(), 0.0)
 
     def row(self, vehicle_id: str) -> dict[str, Any] | None:
         """What is known of an id. Raises ConnectionError while the database is away."""

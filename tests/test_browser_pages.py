@@ -100,6 +100,24 @@ def test_a_tick_moves_neither_camera_nor_hover_nor_scroll(at: Watched, fleet: Fa
     expect(page.locator(".map-tip")).to_be_visible()
 
 
+def test_a_tick_brings_what_changed_and_makes_of_it_the_whole_picture(at: Watched, fleet: FakeFleet) -> None:
+    """Some kB instead of all; what the page then knows is what a newcomer would be told, in the table too."""
+    page = at.go("/")
+    page.wait_for_function("() => voltledger.table.rows.size > 0")
+    for _ in range(2):
+        fleet.tick(60)
+        with page.expect_response("**/live/fleet?since=*", timeout=2 * TICK_MS) as told:
+            pass
+        assert set(told.value.json()) >= {"since", "asOf", "vehicles"}
+        assert "meterId" not in told.value.json()["vehicles"]
+    page.wait_for_timeout(300)
+    assert page.evaluate(
+        "async () => JSON.stringify(await (await fetch('/live/fleet')).json()) === JSON.stringify(voltledger.live.picture)"
+    )
+    behind = "voltledger.live.picture.vehicles.id.filter((id, i) => voltledger.table.api.getRowNode(id).data.recordedAt !== voltledger.live.picture.vehicles.recordedAt[i])"  # fmt: skip
+    assert page.evaluate(behind) == []
+
+
 def test_map_and_table_filter_together_and_the_filter_is_in_the_address(at: Watched, fleet: FakeFleet) -> None:
     """A view can be sent to a colleague."""
     page = at.go("/")
