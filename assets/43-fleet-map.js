@@ -3,7 +3,7 @@
   "use strict";
   const { voltledger } = window;
   const FAN_ZOOM = 12; // from here on, vehicles at one place stand side by side instead of as a number
-  const GROUP_PX = 38, FAN_PX = 18, SPREAD_PX = 11.5;
+  const GROUP_PX = 38, FAN_PX = 18, SPREAD_PX = 11.5, APART_PX = 64; // the last is more than two of the largest groups need
   const GOLDEN = Math.PI * (3 - Math.sqrt(5));
 
   const state = { map: null, base: null, fleet: null, unit: null, items: [], hovered: null, camera: null, fitted: false };
@@ -47,6 +47,35 @@
     return null;
   }
 
+  /** Groups and lone vehicles that a larger group would cover join it, so that every number can be read. The larger ones keep their places. */
+  function apart(groups) {
+    for (let before = Infinity; groups.length < before;) [before, groups] = [groups.length, joined(groups)]; // one that has grown may cover another
+    return groups;
+  }
+  function joined(groups) {
+    const cells = new Map(), kept = [];
+    for (const group of groups.sort((a, b) => b.members.length - a.members.length)) {
+      const cx = Math.floor(group.x / APART_PX), cy = Math.floor(group.y / APART_PX), over = covering(cells, cx, cy, group);
+      if (over) { over.members.push(...group.members); continue; }
+      kept.push(group);
+      if (group.members.length === 1) continue; // covers nobody
+      const key = cx * 4294967 + cy;
+      if (cells.has(key)) cells.get(key).push(group); else cells.set(key, [group]);
+    }
+    return kept;
+  }
+  const room = ({ members }) => (members.length > 1 ? voltledger.markers.radius(members.length) : 4);
+  function covering(cells, cx, cy, group) {
+    for (let dx = -1; dx <= 1; dx++) {
+      for (let dy = -1; dy <= 1; dy++) {
+        for (const other of cells.get((cx + dx) * 4294967 + cy + dy) ?? []) {
+          if (Math.hypot(other.x - group.x, other.y - group.y) < room(other) + room(group)) return other;
+        }
+      }
+    }
+    return null;
+  }
+
   function countKinds(members) {
     const kinds = new Map();
     for (const i of members) { const kind = voltledger.live.kind(i); kinds.set(kind, (kinds.get(kind) ?? 0) + 1); }
@@ -57,8 +86,10 @@
   function arrange(zoom) {
     const scale = 256 * 2 ** zoom, fan = zoom >= FAN_ZOOM;
     const items = [];
-    for (const group of grouped(state.unit, scale, fan ? FAN_PX : GROUP_PX, voltledger.fleet.shown)) {
-      const n = group.members.length, x = group.sumX / n, y = group.sumY / n;
+    const groups = grouped(state.unit, scale, fan ? FAN_PX : GROUP_PX, voltledger.fleet.shown);
+    for (const group of groups) Object.assign(group, { x: group.sumX / group.members.length, y: group.sumY / group.members.length });
+    for (const group of fan ? groups : apart(groups)) {
+      const n = group.members.length, { x, y } = group;
       if (n > 1 && !fan) { items.push({ x, y, r: voltledger.markers.radius(n) + 3, members: group.members, kinds: countKinds(group.members) }); continue; }
       group.members.forEach((index, k) => {
         const r = n > 1 ? SPREAD_PX * Math.sqrt(k + 0.4) : 0;
@@ -266,12 +297,13 @@
   window.addEventListener("voltledger:scheme", () => { state.base?.redraw(); state.fleet?.redraw(); });
   voltledger.fleetMap = {
     update, state,
-    /** Shows where a vehicle is without changing the zoom more than needed. */
+    /** Asked for: the camera goes to the vehicle, as near as it takes to see it by itself. */
     show(id) {
       const index = voltledger.live.at.get(id);
       if (!state.map || index === undefined) return;
       const { lat, lon } = voltledger.live.picture.vehicles;
-      if (lat[index] !== null && !state.map.getBounds().pad(-0.05).contains([lat[index], lon[index]])) state.map.panTo([lat[index], lon[index]], { animate: !calm() });
+      if (lat[index] !== null) state.map.setView([lat[index], lon[index]], Math.max(state.map.getZoom(), FAN_ZOOM), { animate: !calm() });
+      state.map.getContainer().scrollIntoView({ behavior: calm() ? "auto" : "smooth", block: "nearest" });
     },
   };
   voltledger.hookMaps = function () {

@@ -73,6 +73,16 @@
     voltledger.views.panel();
   };
 
+  /** Chooses the vehicle of that id or name, else the first that the table shows for these words. Whether there is one. */
+  fleet.find = function (words) {
+    if (words !== fleet.filter.q) fleet.setFilter({ ...fleet.filter, q: words });
+    const { id, name } = voltledger.live.picture?.vehicles ?? { id: [], name: [] }, needle = words.trim().toLowerCase();
+    const exact = id.findIndex((one, i) => fleet.shown[i] && (one.toLowerCase() === needle || name[i]?.toLowerCase() === needle));
+    const found = exact < 0 ? voltledger.table.first() : id[exact];
+    if (found) fleet.select(found);
+    return Boolean(found);
+  };
+
   /** Puts a filter into the controls; these then set the filter. */
   fleet.fill = function (filter) {
     const { set_props: set } = window.dash_clientside, wanted = { ...NOTHING, ...filter };

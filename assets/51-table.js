@@ -93,6 +93,9 @@
     if (node) { node.setSelected(true, true); table.api.ensureNodeVisible(node); } else table.api.deselectAll();
   };
 
+  /** The id in the first row, if there is one. */
+  table.first = () => table.api?.getDisplayedRowAtIndex(0)?.data.id ?? null;
+
   table.sortBy = (colId, sort) => table.api?.applyColumnState({ state: [{ colId, sort }], defaultState: { sort: null } });
 
   /** Called when the page was drawn: takes hold of the grid. */
@@ -102,6 +105,7 @@
     api.setGridOption("isExternalFilterPresent", () => voltledger.fleet.active());
     api.setGridOption("doesExternalFilterPass", (node) => Boolean(voltledger.fleet.shown[voltledger.live.at.get(node.data.id)]));
     api.addEventListener("rowClicked", ({ data }) => voltledger.fleet.select(data.id));
+    api.addEventListener("cellKeyDown", ({ data, event }) => ["Enter", " "].includes(event.key) && event.target.tagName !== "A" && voltledger.fleet.select(data.id));
     narrow();
     table.update();
   };

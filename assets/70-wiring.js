@@ -25,7 +25,17 @@
     document.getElementById("fleet-list")?.scrollIntoView({ behavior: "smooth", block: "nearest" });
   }
   document.addEventListener("click", follow);
-  document.addEventListener("keydown", (event) => event.key === "Escape" && voltledger.fleet.selected && window.location.pathname === "/" && voltledger.fleet.select(null));
+  /** Escape lets go of the vehicle; Enter in the search takes the first that was found and hands the keyboard to its panel. */
+  function key(event) {
+    if (window.location.pathname !== "/" || event.defaultPrevented) return;
+    const search = event.target.id === "fleet-q", panel = document.getElementById("vehicle-panel");
+    if (event.key === "Escape" && voltledger.fleet.selected) {
+      if (panel.contains(document.activeElement)) document.getElementById("fleet-q").focus();
+      voltledger.fleet.select(null);
+    }
+    if (event.key === "Enter" && search && voltledger.fleet.find(event.target.value)) panel.focus({ preventScroll: window.innerWidth >= 700 });
+  }
+  document.addEventListener("keydown", key);
 
   function copy(event) {
     const button = event.target.closest?.("[data-copy]");
@@ -86,6 +96,9 @@
     },
     closed(clicks) {
       if (clicks) voltledger.fleet.select(null);
+    },
+    shownOnMap(clicks, vehicleId) {
+      if (clicks && vehicleId) voltledger.fleetMap.show(vehicleId);
     },
     downloaded(clicks) {
       if (clicks) voltledger.table.download();

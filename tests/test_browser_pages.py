@@ -78,6 +78,8 @@ def test_the_first_reading_appears_without_a_reload(at: Watched, fleet: FakeFlee
     rows, fleet.rows, fleet.size = fleet.rows, [], 0
     page = at.go("/", "#fleet-page[data-state=empty]")
     expect(page.locator("#curl-vehicle")).to_contain_text(f"{at.address}/v1/telemetry/vehicle")
+    expect(page.locator("#simulate-fleet")).to_have_text(f"python -m simulator run --url {at.address} --vehicles 40")
+    expect(page.locator("#import-files")).to_contain_text("python -m db import")
     fleet.rows, fleet.size = rows, len(rows)
     expect(page.locator("#fleet-page")).to_have_attribute("data-state", "ready", timeout=TICK_MS)
     assert _map(page, "items.length") > 0
@@ -159,6 +161,32 @@ def test_selecting_shows_the_vehicle_everywhere(at: Watched, fleet: FakeFleet) -
     page.keyboard.press("Escape")
     expect(page.locator("#alert-panel")).to_be_visible()
     assert page.url == f"{at.address}/"
+
+
+def test_the_keyboard_alone_reaches_a_vehicle_and_the_way_back(at: Watched, fleet: FakeFleet) -> None:
+    """Search, Enter, its panel, Escape; or a row of the table. The camera goes there only when asked."""
+    page = at.go("/")
+    page.wait_for_function("() => voltledger.table.rows.size > 0 && voltledger.fleetMap.state.fitted")
+    wanted = next(row for row in fleet.rows[20:] if row["lat"] is not None)
+    camera = _map(page, "`${map.getCenter()} ${map.getZoom()}`")
+    page.locator("#fleet-q").focus()
+    page.keyboard.type(wanted["id"])
+    page.keyboard.press("Enter")
+    expect(page.locator("#vehicle-panel")).to_be_focused()
+    expect(page.locator("#panel-name")).to_have_text(wanted["name"])
+    assert _map(page, "`${map.getCenter()} ${map.getZoom()}`") == camera
+    for _ in range(2):
+        page.keyboard.press("Tab")
+    expect(page.locator("#panel-show")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => voltledger.fleetMap.state.map.getZoom() >= 12")
+    assert _map(page, f"map.getBounds().contains([{wanted['lat']}, {wanted['lon']}])")
+    page.keyboard.press("Escape")
+    expect(page.locator("#fleet-q")).to_be_focused()
+    expect(page.locator("#vehicle-panel")).to_be_hidden()
+    page.locator(".ag-center-cols-container [col-id=efficiency]").first.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#panel-name")).to_have_text(wanted["name"])
 
 
 def test_pages_change_without_loading_anew_and_back_works(at: Watched) -> None:
@@ -300,6 +328,21 @@ def test_an_unknown_vehicle_says_what_would_make_it_appear(at: Watched) -> None:
     """No charts, no error."""
     page = at.go("/vehicles/nobody", "#vehicle-page[data-state=unknown]")
     expect(page.locator("#vehicle-head")).to_contain_text("Nobody has heard of nobody")
+
+
+def test_no_number_on_the_map_covers_another(browser: Browser) -> None:
+    """10,000 vehicles, far out and nearer; and all of them are still there."""
+    fleet = FakeFleet(10_000)
+    placed = sum(row["lat"] is not None for row in fleet.rows)
+    with served(fleet) as address:
+        page = watch(browser, address).go("/")
+        for zoom in (4, 6, 8):
+            page.evaluate(f"voltledger.fleetMap.state.map.setView([50.5, 8.5], {zoom}, {{ animate: false }})")
+            page.wait_for_function(f"() => voltledger.fleetMap.state.key?.endsWith('|{zoom}')")
+            covered = "groups.filter((a, k) => groups.slice(0, k).some((b) => Math.hypot(a.x - b.x, a.y - b.y) < a.r + b.r - 6)).length"
+            assert _map(page, f"(() => {{ const groups = items.filter((item) => item.members); return {covered}; }})()") == 0
+            assert _map(page, "items.reduce((n, item) => n + (item.members?.length ?? 1), 0)") == placed
+        page.context.close()
 
 
 def test_a_group_opens_and_stacked_vehicles_stand_apart(at: Watched) -> None:

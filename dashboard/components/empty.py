@@ -15,6 +15,9 @@ _METER = """curl -X POST {origin}/v1/telemetry/meter \\
 _MAPPING = """curl -X PUT {origin}/v1/mappings/van-7 \\
   -H 'Content-Type: application/json' -d '{{"meterId": "depot-1"}}'"""
 
+_SIMULATE = "python -m simulator run --url {origin} --vehicles 40"
+_IMPORT = "python -m db import vehicles.csv meters.csv"
+
 
 def message(title: str, *body: Any, tone: str = "") -> html.Div:
     """A calm card in the middle of the page."""
@@ -30,7 +33,7 @@ def command(template: str, element_id: str) -> html.Div:
 
 
 def first_use() -> html.Div:
-    """No vehicle yet: the command that sends the first reading. The page fills by itself when it arrives."""
+    """No vehicle yet: the commands that bring the first reading. The page fills by itself when it arrives."""
     return message(
         "No vehicle has reported yet",
         html.P("Send the first reading and this page fills by itself, without a reload:"),
@@ -38,6 +41,10 @@ def first_use() -> html.Div:
         html.P("For an efficiency it takes the other side of the cable too: the meter's reading, and which meter feeds the vehicle."),
         command(_METER, "curl-meter"),
         command(_MAPPING, "curl-mapping"),
+        html.P("Or look around first: a simulated fleet of 40 vehicles with their last 24 hours. Better in a database you can throw away."),
+        command(_SIMULATE, "simulate-fleet"),
+        html.P("Or bring what was recorded elsewhere, CSV or Parquet in the names of the API:"),
+        command(_IMPORT, "import-files"),
         html.P(["Everything a device or program can call is described at ", html.A("/api", href="/api"), "."]),
     )
 

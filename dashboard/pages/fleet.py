@@ -56,6 +56,7 @@ def _in_the_browser(app: Dash) -> None:
     )
     client("cleared", Input("fleet-clear", "n_clicks"), prevent_initial_call=True)
     client("closed", Input("panel-close", "n_clicks"), prevent_initial_call=True)
+    client("shownOnMap", Input("panel-show", "n_clicks"), State("fleet-selected", "data"), prevent_initial_call=True)
     client("downloaded", Input("fleet-export", "n_clicks"), prevent_initial_call=True)
 
 
@@ -258,6 +259,7 @@ def _vehicle_panel() -> html.Section:
             html.Div(
                 [
                     html.Span(id="panel-age", className="is-muted"),
+                    html.Button("On the map", id="panel-show", type="button", className="button is-plain"),
                     html.A("Open the vehicle", id="panel-open", className="button", **{"data-nav": ""}),
                 ],
                 className="card-foot",
@@ -266,7 +268,8 @@ def _vehicle_panel() -> html.Section:
         id="vehicle-panel",
         className="card side-card",
         hidden=True,
-        **{"aria-live": "off"},
+        tabIndex=-1,  # the search hands the keyboard over to it
+        **{"aria-live": "off", "aria-labelledby": "panel-name"},
     )
 
 
