@@ -4,7 +4,7 @@ SHELL := bash
 PYTHON := .venv/bin/python
 VEHICLES ?= 200
 
-.PHONY: help run serve psql test check bench bench-quick dataset lint format lock clean setup setup-dev
+.PHONY: help run serve psql test check bench bench-quick bench-ui dataset lint format lock clean setup setup-dev
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,10 @@ bench: setup ## Side by side with limits and peers; keeps the table in docs/benc
 
 bench-quick: setup ## The same in short rounds: rough figures, nothing kept
 	$(PYTHON) -m bench --quick
+
+bench-ui: setup-dev ## What people wait for with 10,000 vehicles, in headless Chromium; keeps the table in docs/benchmarks.md
+	@tools/setup-browser.sh
+	$(PYTHON) -m bench.ui --write
 
 # `run` has a default of its own for VEHICLES; a given value counts for both.
 dataset: setup ## Make and load a day of 10,000 vehicles and meters into .data-bench (VEHICLES HOURS BACKGROUND=30 DATABASE_URL)

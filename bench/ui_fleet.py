@@ -1,4 +1,4 @@
-"""10,000 vehicles and meters for the pages: hours of readings behind them, and everybody's next reading when its second has come."""
+"""10,000 vehicles and meters for the pages: an hour of readings behind them, and everybody's next reading when its second has come."""
 
 import json
 import threading
@@ -18,7 +18,7 @@ from bench.installation import BenchError
 from db.sides import METER, VEHICLE
 
 VEHICLES = 10_000
-HOURS = 2
+HOURS = 1
 BACKGROUND_DAYS = 30  # of the vehicle whose page is measured over 30 days
 _SEED = 1
 _PATH = "/v1/telemetry/batch"
@@ -34,7 +34,7 @@ class Filled:
 
 
 def fill(database_url: str, vehicles: int = VEHICLES, hours: int = HOURS) -> Filled:
-    """Hours of everybody ending now, and a month of the first vehicle: minutes of work instead of the day's, the same rows on every tick."""
+    """Hours of everybody ending now, and a month of the first vehicle: half a minute's work, and as many rows on the screen and in a tick as after a day."""
     cars, ends = dataset.fleet(vehicles, _SEED), datetime.now(UTC).replace(microsecond=0)
     begins, console = ends - timedelta(hours=hours), Console(quiet=True)
     with psycopg.connect(database_url, options="-c TimeZone=UTC") as conn:

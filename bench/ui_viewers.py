@@ -51,7 +51,7 @@ class Viewers:
             while not self._stop.wait(max(0.0, due - time.monotonic())):
                 self._ask(turn % len(self._etags))
                 turn, due = turn + 1, due + self._pause_s
-        except (OSError, BenchError) as error:
+        except (OSError, ValueError, BenchError) as error:
             self._failure = str(error)
 
     def _ask(self, viewer: int) -> None:

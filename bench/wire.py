@@ -17,11 +17,13 @@ def request(method: str, path: str, body: bytes = b"", headers: Mapping[str, str
 
 
 def complete(data: bytes | bytearray) -> int | None:
-    """Length of the answer that `data` begins with, or None while some of it is missing. Every answer of ours has a Content-Length."""
+    """Length of the answer that `data` begins with, or None while some of it is missing. Every answer of ours with a body has a Content-Length."""
     end = data.find(b"\r\n\r\n")
     if end < 0:
         return None
     head = bytes(data[:end]).lower()
+    if status(data) == 304:
+        return end + 4
     at = head.find(b"\r\ncontent-length:")
     if at < 0:
         raise ValueError(f"an answer without Content-Length: {head[:200]!r}")
