@@ -34,12 +34,13 @@ class Rounds:
     """How often."""
 
     paints: int = 5
+    drags: int = 3
     changes: int = 3
     ticks: int = 30
     idle_s: float = 10.0
 
 
-QUICK = Rounds(paints=2, changes=1, ticks=5, idle_s=4.0)
+QUICK = Rounds(paints=2, drags=1, changes=1, ticks=5, idle_s=4.0)
 
 
 def lines(target: Installation, filled: Filled, rounds: Rounds) -> list[Line]:
@@ -52,7 +53,7 @@ def lines(target: Installation, filled: Filled, rounds: Rounds) -> list[Line]:
         page.goto(target.address)
         page.wait_for_function(browsers.FILLED, polling="raf")
         time.sleep(_SETTLED_S)
-        made += _pans(page)
+        made += _pans(page, rounds)
         made += _pages(page, filled, rounds)
         made += _ticks(page, target, rounds, idle)
     return [*made, _unchanged(target)]
@@ -79,7 +80,7 @@ def _paint(browser: Browser, target: Installation, rounds: Rounds, first_picture
 # --------------------------------------------------------------------------------------------------------------------- the map
 
 
-def _pans(page: Page) -> list[Line]:
+def _pans(page: Page, rounds: Rounds) -> list[Line]:
     meter = Meter(page)
     made = []
     for name, camera in (
@@ -89,7 +90,7 @@ def _pans(page: Page) -> list[Line]:
         ("a depot", None),
     ):
         _look_at(page, name, camera)
-        turns = [browsers.pan(page, meter) for _ in range(3)]
+        turns = [browsers.pan(page, meter) for _ in range(rounds.drags)]
         note = f"95 of 100 within {max(t.p95_ms for t in turns):.1f} ms; main thread {statistics.median(t.main_ms for t in turns):.1f} ms of CPU a frame"
         frames = Spread.of(t.frame_ms for t in turns)
         made.append(Line(f"a frame while panning, {name}", frames, "ms", bar=_FRAME_BAR_MS, less_is_better=True, note=note))

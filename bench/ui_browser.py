@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
-from bench.installation import Missing
+from bench.installation import BenchError, Missing
 
 FILLED = """() => document.querySelector('[data-figure=charging]')?.textContent && window.voltledger?.fleetMap?.state.items.length > 0
     ? performance.now() : null"""
@@ -97,7 +98,7 @@ class Meter:
 def opened(browser: Browser, width: int = 1400, height: int = 900) -> Page:
     """A page of a person who was never here: nothing in its cache."""
     page = browser.new_context(viewport={"width": width, "height": height}, timezone_id="Europe/Berlin", locale="en-GB").new_page()
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(60_000)
     return page
 
 
@@ -115,7 +116,12 @@ def first_paint(browser: Browser, address: str) -> tuple[float, float]:
 def change_ms(page: Page, path: str, ready: str) -> float:
     """From a click on a link to the page being filled."""
     page.evaluate("(path) => { window.benchBegan = performance.now(); window.voltledger.go(path); }", path)
-    return float(page.wait_for_function(READY, arg=ready, polling="raf").json_value())
+    try:
+        return float(page.wait_for_function(READY, arg=ready, polling="raf").json_value())
+    except PlaywrightTimeoutError:
+        said = page.evaluate("() => [...document.querySelectorAll('#main [data-state]')].map((one) => `${one.id} ${one.dataset.state}`)")
+        note = page.inner_text("#callback-note") if page.is_visible("#callback-note") else ""
+        raise BenchError(f"{path} is not filled: {said} at {page.url} {note}") from None
 
 
 @dataclass(frozen=True, slots=True)

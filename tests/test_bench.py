@@ -1,6 +1,7 @@
 """The benchmark measures what it says, and does not rot."""
 
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -9,7 +10,7 @@ from typing import TypeVar
 import psycopg
 import pytest
 
-from bench import batches, herd, singles
+from bench import batches, herd, singles, ui, ui_fleet
 from bench.__main__ import DOCUMENT, MEASUREMENTS, replaced
 from bench.installation import BenchError, Installation, installation
 from bench.readings import READINGS, SHAPES, CopyFormat, batch, body
@@ -71,7 +72,7 @@ def test_a_bar_is_not_held_when_there_is_nothing_to_compare_with() -> None:
 
 
 def test_the_document_has_a_place_for_every_table() -> None:
-    for name in MEASUREMENTS:
+    for name in (*MEASUREMENTS, "ui"):
         assert "new table" in replaced(DOCUMENT.read_text(), name, "new table")
     with pytest.raises(BenchError, match="not one place"):
         replaced(DOCUMENT.read_text(), "unheard-of", "")
@@ -119,3 +120,18 @@ def test_devices_that_were_held_up_together_part_again() -> None:
     dues = [0.0, 0.1, 0.2]
     assert [round(next_beat(due, 0.3, now=5.0), 6) for due in dues] == [5.1, 5.2, 5.0]
     assert next_beat(4.9, 0.3, now=5.0) == pytest.approx(5.2)
+
+
+@against_the_product
+@pytest.mark.browser
+def test_what_people_wait_for() -> None:
+    """Every figure has a value, the page lived through its ticks, and the viewers shared their pictures."""
+    if not shutil.which("chromium"):
+        pytest.skip("chromium is not installed")
+    with installation() as running:
+        filled = ui_fleet.fill(running.database_url, vehicles=200)
+        found = {line.what: line for line in ui.lines(running, filled, ui.Rounds(paints=1, drags=1, changes=1, ticks=1, idle_s=1.0))}
+    assert len(found) == 16
+    assert all(line.ours.median > 0 for line in found.values() if "viewers" not in line.what)
+    assert "stayed in 1 of 1 ticks" in found["a tick on the main thread"].note
+    assert found["nothing changed: answered 304"].ours.median > 50

@@ -6,8 +6,10 @@ import random
 from typing import Any
 
 import orjson
+import requests
 
 from dashboard.pictures import Album, Content, Picture, difference
+from tests.browser_support import FakeFleet, served
 
 
 def _content(size: int, seed: int) -> Content:
@@ -78,3 +80,18 @@ def test_the_same_bytes_serve_every_viewer_of_a_picture() -> None:
     second = album.add(_moved(_content(100, 1), [3]), 0.0)
     assert second.since(first.etag) is second.since(first.etag)
     assert len(second.since(first.etag)) < len(second.body)
+
+
+def test_who_has_the_newest_picture_is_told_that_nothing_changed() -> None:
+    """304 and no body, also to a viewer that asks for what changed; a body of its own where something did."""
+    fleet = FakeFleet(40)
+    with served(fleet) as address:
+        first = requests.get(f"{address}/live/fleet", timeout=10)
+        etag = first.headers["ETag"]
+        asked: Any = {"url": f"{address}/live/fleet", "params": {"since": etag.strip('"')}, "headers": {"If-None-Match": etag}}
+        same = requests.get(**asked, timeout=10)
+        fleet.tick()
+        changed = requests.get(**asked, timeout=10)
+    assert (first.status_code, same.status_code, same.content, changed.status_code) == (200, 304, b"", 200)
+    assert changed.json()["since"] == etag.strip('"')
+    assert changed.headers["ETag"] != etag
