@@ -95,6 +95,7 @@ def _pans(page: Page, rounds: Rounds) -> list[Line]:
         frames = Spread.of(t.frame_ms for t in turns)
         made.append(Line(f"a frame while panning, {name}", frames, "ms", bar=_FRAME_BAR_MS, less_is_better=True, note=note))
     page.get_by_label("Show the whole fleet").click()
+    page.wait_for_timeout(800)
     return made
 
 
@@ -127,6 +128,7 @@ def _pages(page: Page, filled: Filled, rounds: Rounds) -> list[Line]:
         page.wait_for_timeout(1500)
         server.setdefault("vehicle, 30 d", []).append(answers.slowest())
         browsers.change_ms(page, "/", "fleet")
+        page.wait_for_timeout(800)
     bars = {"vehicle, 24 h": 500.0, "vehicle, 30 d": 1000.0}
     note = "the slowest of its requests, from the request to the first byte"
     return [
