@@ -23,15 +23,15 @@ READY = "(page) => document.querySelector(`#${page}-page`)?.dataset.state === 'r
 PAN = """([steps, px]) => new Promise((done) => {
     const box = document.querySelector('#fleet-map'), { x, y, width, height } = box.getBoundingClientRect(), frames = [];
     const at = { bubbles: true, cancelable: true, button: 0, buttons: 1, clientX: x + width / 2, clientY: y + height / 2, view: window };
-    const send = (target, kind) => target.dispatchEvent(new MouseEvent(kind, at));
+    const send = (kind) => box.dispatchEvent(new MouseEvent(kind, at));
     let before = null, left = steps;
-    send(document.elementFromPoint(at.clientX, at.clientY), 'mousedown');
+    send('mousedown');
     const step = (now) => {
       if (before !== null) frames.push(now - before);
       before = now;
-      if (!left--) { send(document, 'mouseup'); return done(frames); }
+      if (!left--) { send('mouseup'); return done(frames); }
       at.clientX += px * (left > steps / 2 ? 1 : -1);
-      send(document, 'mousemove');
+      send('mousemove');
       requestAnimationFrame(step);
     };
     requestAnimationFrame(step);
