@@ -37,17 +37,15 @@ class Rounds:
     drags: int = 3
     changes: int = 3
     ticks: int = 30
-    idle_s: float = 10.0
 
 
-QUICK = Rounds(paints=2, drags=1, changes=1, ticks=5, idle_s=4.0)
+QUICK = Rounds(paints=2, drags=1, changes=1, ticks=5)
 
 
 def lines(target: Installation, filled: Filled, rounds: Rounds) -> list[Line]:
     """All of it; the fleet must have been filled."""
     first_picture_s = _timed(lambda: _picture(target))
     with Feed(target.endpoint, filled.cars), browsers.chromium() as browser:
-        idle = _cpu_share(target, rounds.idle_s)
         made = [_paint(browser, target, rounds, first_picture_s)]
         page = browsers.opened(browser)
         page.goto(target.address)
@@ -55,7 +53,7 @@ def lines(target: Installation, filled: Filled, rounds: Rounds) -> list[Line]:
         time.sleep(_SETTLED_S)
         made += _pans(page, rounds)
         made += _pages(page, filled, rounds)
-        made += _ticks(page, target, rounds, idle)
+        made += _ticks(page, target, rounds)
     return [*made, _unchanged(target)]
 
 
@@ -143,7 +141,7 @@ def _pages(page: Page, filled: Filled, rounds: Rounds) -> list[Line]:
 # ------------------------------------------------------------------------------------------------------------------- the ticks
 
 
-def _ticks(page: Page, target: Installation, rounds: Rounds, idle: float) -> list[Line]:
+def _ticks(page: Page, target: Installation, rounds: Rounds) -> list[Line]:
     """A page that stays open, with fifty others beside it."""
     meter, used, received, kept = Meter(page), [], [], []
     page.evaluate(browsers.KEPT)
@@ -170,11 +168,11 @@ def _ticks(page: Page, target: Installation, rounds: Rounds, idle: float) -> lis
         Line("a tick on the main thread", Spread.of(one["TaskDuration"] for one in used), "ms", bar=120.0, less_is_better=True, note=stays),
         Line(
             f"{VIEWERS} viewers and the browser",
-            Spread((share - idle,)),
+            Spread((share,)),
             "% of a core",
             bar=25.0,
             less_is_better=True,
-            note=f"web and PostgreSQL, less {idle:.0f} % for the readings alone; {pictures}",
+            note=f"web and PostgreSQL, with taking in the readings; {pictures}",
         ),
         Line(
             "the picture's answer, p50",
@@ -183,14 +181,6 @@ def _ticks(page: Page, target: Installation, rounds: Rounds, idle: float) -> lis
             note=f"p99 {sorted(asked.took_ms)[int(len(asked.took_ms) * 0.99)]:.0f} ms",
         ),
     ]
-
-
-def _cpu_share(target: Installation, seconds: float) -> float:
-    """% of a core that taking in the readings costs while nobody looks."""
-    before = target.cpu()
-    time.sleep(seconds)
-    used = target.cpu() - before
-    return 100 * (used.web_s + used.postgres_s) / seconds
 
 
 def _next_tick(page: Page) -> None:
