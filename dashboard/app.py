@@ -6,24 +6,26 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dash import Dash
-from flask import Response, request
 
 import config
 from api import app as api_app
 from api.committer import Committer
 from api.intake import Intake, Limits
+from api.intake_writer import IntakeWriter
 from api.services import Services as ApiServices
 from charging.losses import Price
 from charging.verdict import Thresholds
 from dashboard import housekeeping, shell
-from dashboard.pages import alerts, fleet, vehicle
+from dashboard.charger_list import ChargerList
+from dashboard.kept import answer
+from dashboard.pages import admin, alerts, charger, chargers, fleet, ingestion, reports, vehicle
 from dashboard.services import Services
 from dashboard.snapshot import FleetPicture, Money
 from db.engine import pool
 from db.queries.fleet_window import FleetWindow
 from db.queries.policies import Policies
 
-_PAGES = (fleet, vehicle, alerts)
+_PAGES = (fleet, vehicle, chargers, charger, alerts, reports, ingestion, admin)
 
 
 def create_app(settings: config.Settings | None = None) -> Any:
@@ -55,11 +57,13 @@ def create_dash(settings: config.Settings | None = None) -> Dash:
     server = api_app.create(ApiServices(reading, intake, policies, _now, window, settings.tick_s, price, settings.currency))
     money = Money(price, settings.currency)
     picture = FleetPicture(reading, settings.tick_s, settings.silent_after_s, money, window, _now)
-    dash = _dash(server, Services(settings, reading, picture, policies, _now))
+    chargers_list = ChargerList(reading, settings.silent_after_s, window, _now)
+    dash = _dash(server, Services(settings, reading, picture, policies, _now, chargers_list))
     # The first picture of a large fleet takes seconds: made before anybody asks for it.
     threading.Thread(target=picture.get, name="first-picture", daemon=True).start()
-    stop = housekeeping.start(admin, _now, settings.compact_after_hours, _learner(settings))
-    atexit.register(_close, committer, stop, reading, writing, admin)
+    stop = housekeeping.start(admin, _now, settings.compact_after_hours, _learner(settings), settings.intake_kept_days)
+    writer = IntakeWriter(committer.tally, reading.connection).start()
+    atexit.register(_close, committer, writer, stop, reading, writing, admin)
     return dash
 
 
@@ -106,18 +110,14 @@ def _dash(server: Any, services: Services) -> Dash:
 
 def _serve_live(server: Any, services: Services) -> None:
     def get_live_fleet() -> Any:
-        picture = services.picture.get()
-        response = Response(picture.since(request.args.get("since", "")), mimetype="application/json")
-        response.headers["Content-Encoding"] = "gzip"
-        response.headers["Cache-Control"] = "no-cache"
-        response.set_etag(picture.etag)
-        return response.make_conditional(request)
+        return answer(services.picture.get())
 
     server.add_url_rule("/live/fleet", view_func=get_live_fleet)
 
 
-def _close(committer: Committer, stop: Any, *pools: Any) -> None:
+def _close(committer: Committer, writer: IntakeWriter, stop: Any, *pools: Any) -> None:
     committer.close()
+    writer.close()
     stop.set()
     for one in pools:
         one.close(timeout=2)

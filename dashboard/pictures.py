@@ -4,7 +4,7 @@ import gzip
 import hashlib
 import threading
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -56,6 +56,12 @@ class Picture:
         return self.changes.since(etag) or self.body
 
 
+def whole(content: Content, made_monotonic: float) -> Picture:
+    """The picture of this content, without what changed before it."""
+    raw = orjson.dumps(content)
+    return Picture(gzip.compress(raw, _LEVEL), hashlib.sha256(raw).hexdigest()[:24], made_monotonic)
+
+
 class Album:
     """Makes pictures out of contents and remembers the latest ones. Not thread-safe: one makes pictures at a time."""
 
@@ -64,12 +70,11 @@ class Album:
 
     def add(self, content: Content, made_monotonic: float) -> Picture:
         """The picture of this content, which must not be changed afterwards."""
-        raw = orjson.dumps(content)
-        etag, body = hashlib.sha256(raw).hexdigest()[:24], gzip.compress(raw, _LEVEL)
-        if not self._latest or self._latest[-1][0] != etag:
-            self._latest.append((etag, content))
-        earlier = tuple(one for one in self._latest if one[0] != etag)
-        return Picture(body, etag, made_monotonic, Changes(earlier, content))
+        picture = whole(content, made_monotonic)
+        if not self._latest or self._latest[-1][0] != picture.etag:
+            self._latest.append((picture.etag, content))
+        earlier = tuple(one for one in self._latest if one[0] != picture.etag)
+        return replace(picture, changes=Changes(earlier, content))
 
 
 def difference(before: Content, after: Content) -> Content | None:

@@ -1,20 +1,18 @@
 """One picture of the fleet per tick, made once for all viewers and kept as bytes."""
 
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import psycopg
-from psycopg_pool import ConnectionPool, PoolTimeout
+from psycopg_pool import ConnectionPool
 
 from charging.fleet import FleetSummary, total
 from charging.losses import Price
 from charging.verdict import Summary, Verdict
 from dashboard.costs import Bill, bill, own_prices
-from dashboard.pictures import Album, Picture
+from dashboard.kept import SAME_TICK, Kept
+from dashboard.pictures import Album, Content, Picture
 from db import sites
 from db.engine import Conn
 from db.queries import devices
@@ -23,8 +21,6 @@ from db.queries.fleet_window import FleetDay, FleetWindow
 
 WINDOW = timedelta(hours=24)
 CHARGING_KW = 0.5
-# What is younger than this share of a tick belongs to it: viewers ask at their own moments.
-_SAME_TICK = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +31,8 @@ class Money:
     currency: str
 
 
-class FleetPicture:
-    """Keeps the newest picture. Where the database is away the last one stays, marked as stale."""
+class FleetPicture(Kept):
+    """A new one every tick."""
 
     def __init__(
         self,
@@ -47,51 +43,28 @@ class FleetPicture:
         window: FleetWindow,
         now: Callable[[], datetime],
     ) -> None:
-        self._pool, self._tick_s, self._silent_after_s, self._money, self._window, self._now = (
-            pool,
-            tick_s,
-            silent_after_s,
-            money,
-            window,
-            now,
-        )
-        self._lock = threading.Lock()
-        self._picture: Picture | None = None
-        self._content: dict[str, Any] | None = None
+        super().__init__(tick_s)
+        self._pool, self._silent_after_s, self._money, self._window, self._now = pool, silent_after_s, money, window, now
         self._album = Album()
 
-    def get(self) -> Picture:
-        """The picture of this tick; the first viewer of a tick makes it, the others wait for it or take the one before."""
-        picture = self._picture
-        if picture and time.monotonic() - picture.made_monotonic < self._tick_s * _SAME_TICK:
-            return picture
-        if picture and not self._lock.acquire(blocking=False):
-            return picture
-        if not picture:
-            self._lock.acquire()
-        try:
-            if self._picture is not picture and self._picture:
-                return self._picture
-            self._picture = self._made()
-            return self._picture
-        finally:
-            self._lock.release()
+    def picture(self, content: Content, made_monotonic: float) -> Picture:
+        """One that knows what changed since the ones before."""
+        return self._album.add(content, made_monotonic)
 
-    def _made(self) -> Picture:
-        try:
-            self._content = self._read()
-        except (psycopg.Error, PoolTimeout):
-            self._content = {**(self._content or _empty()), "stale": True}
-        return self._album.add(self._content, time.monotonic())
-
-    def _read(self) -> dict[str, Any]:
+    def read(self) -> dict[str, Any]:
+        """The fleet at this tick."""
         now = self._now().replace(microsecond=0)
-        day = self._window.day(self._pool.connection, lambda: now, self._tick_s * _SAME_TICK)
+        day = self._window.day(self._pool.connection, lambda: now, self.every_s * SAME_TICK)
         with self._pool.connection() as conn:
             vehicles, meters = devices.vehicles(conn, now), {m.meter_id: m for m in devices.meters(conn)}
             own = own_prices(sites.sites(conn), self._money.price)
         spent = bill(vehicles, meters, day.summaries, own, self._money.price)
         return self._drawn(vehicles, meters, day, spent, now)
+
+    def nothing(self) -> dict[str, Any]:
+        """No figures."""
+        columns: dict[str, Any] = {name: [] for name in _COLUMNS}
+        return {"asOf": None, "windowFrom": None, "windowTo": None, "stale": True, "figures": None, "vehicles": columns, "alerts": []}
 
     def _drawn(self, vehicles: list[VehicleNow], meters: dict[str, MeterNow], day: FleetDay, spent: Bill, now: datetime) -> dict[str, Any]:
         at, evidence = day.at, day.summaries
@@ -213,16 +186,4 @@ def _figures(fleet: FleetSummary, spent: Bill, currency: str) -> dict[str, Any]:
         "currency": currency,
         "lossCo2Kg": spent.co2_kg,
         "ownPrices": spent.own_sites,
-    }
-
-
-def _empty() -> dict[str, Any]:
-    return {
-        "asOf": None,
-        "windowFrom": None,
-        "windowTo": None,
-        "stale": True,
-        "figures": None,
-        "vehicles": {name: [] for name in _COLUMNS},
-        "alerts": [],
     }

@@ -49,6 +49,18 @@ def first_use() -> html.Div:
     )
 
 
+def first_charger() -> html.Div:
+    """No charger yet: the command that sends a meter's first reading, and the one that says whose charger it is."""
+    return message(
+        "No charger has reported yet",
+        html.P("A charger is known by its meter. Send the first reading and this page fills by itself, without a reload:"),
+        command(_METER, "curl-charger"),
+        html.P("Which vehicle it feeds, for an efficiency:"),
+        command(_MAPPING, "curl-charger-mapping"),
+        html.P(["Everything a device or program can call is described at ", html.A("/api", href="/api"), "."]),
+    )
+
+
 def away() -> html.Div:
     """The database cannot be reached and nothing was loaded before."""
     return message(
