@@ -1,7 +1,6 @@
 """The benchmark measures what it says, and does not rot."""
 
 import json
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -10,7 +9,7 @@ from typing import TypeVar
 import psycopg
 import pytest
 
-from bench import batches, herd, singles, ui, ui_fleet
+from bench import batches, herd, singles
 from bench.__main__ import DOCUMENT, MEASUREMENTS, replaced
 from bench.installation import BenchError, Installation, installation
 from bench.readings import READINGS, SHAPES, CopyFormat, batch, body
@@ -120,18 +119,3 @@ def test_devices_that_were_held_up_together_part_again() -> None:
     dues = [0.0, 0.1, 0.2]
     assert [round(next_beat(due, 0.3, now=5.0), 6) for due in dues] == [5.1, 5.2, 5.0]
     assert next_beat(4.9, 0.3, now=5.0) == pytest.approx(5.2)
-
-
-@against_the_product
-@pytest.mark.browser
-def test_what_people_wait_for() -> None:
-    """Every figure has a value, the page lived through its ticks, and the viewers shared their pictures."""
-    if not shutil.which("chromium"):
-        pytest.skip("chromium is not installed")
-    with installation() as running:
-        filled = ui_fleet.fill(running.database_url, vehicles=200)
-        found = {line.what: line for line in ui.lines(running, filled, ui.Rounds(paints=1, drags=1, changes=1, ticks=1))}
-    assert len(found) == 17
-    assert all(line.ours.median > 0 for line in found.values())
-    assert "stayed in 1 of 1 ticks" in found["a tick on the main thread"].note
-    assert found["nothing changed: answered 304"].ours.median > 50
