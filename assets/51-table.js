@@ -62,6 +62,7 @@
     table.api.setGridOption("context", { slim: now });
     const all = table.api.getColumns().map((column) => column.getColId());
     table.api.setColumnsVisible(all.filter((id) => !NARROW.includes(id)), !now);
+    if (now) table.api.sizeColumnsToFit();
   }
 
   table.update = function () {
@@ -98,6 +99,13 @@
 
   table.sortBy = (colId, sort) => table.api?.applyColumnState({ state: [{ colId, sort }], defaultState: { sort: null } });
 
+  /** The grid keeps its cells invisible until all columns have their width, and gives up where some go meanwhile: waits until it shows them. */
+  voltledger.revealed = async function (api, id) {
+    const waits = () => document.getElementById(id)?.querySelector(".ag-delay-render");
+    for (let frame = 0; frame < 30 && !api.isDestroyed() && waits(); frame++) await new Promise((done) => requestAnimationFrame(done));
+    waits()?.classList.remove("ag-delay-render");
+  };
+
   /** Called when the page was drawn: takes hold of the grid. */
   table.attach = async function () {
     const api = await window.dash_ag_grid.getApiAsync("fleet-table");
@@ -106,6 +114,8 @@
     api.setGridOption("doesExternalFilterPass", (node) => Boolean(voltledger.fleet.shown[voltledger.live.at.get(node.data.id)]));
     api.addEventListener("rowClicked", ({ data }) => voltledger.fleet.select(data.id));
     api.addEventListener("cellKeyDown", ({ data, event }) => ["Enter", " "].includes(event.key) && event.target.tagName !== "A" && voltledger.fleet.select(data.id));
+    await voltledger.revealed(api, "fleet-table");
+    if (table.api !== api || api.isDestroyed()) return;
     narrow();
     table.update();
   };

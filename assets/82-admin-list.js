@@ -82,9 +82,9 @@
     api.addEventListener("cellKeyDown", ({ event, data }) => event.key === "Enter" && list.pick(data.key, { focus: true }));
     // the grid forgets the selection while it is still being set up
     api.addEventListener("modelUpdated", () => setTimeout(remark, 0));
-    narrow();
     api.setGridOption("rowData", list.rows);
     mark();
+    voltledger.revealed(api, of.grid).then(() => list.api === api && narrow());
     setTimeout(remark, SET_UP_MS);
   };
   /** The row that is picked looks so; the list stays where it is scrolled to. */
@@ -96,6 +96,7 @@
     if (!alive()) return;
     const slim = window.innerWidth < 760, all = list.api.getColumns().map((column) => column.getColId());
     list.api.setColumnsVisible(all.slice(list.of.narrow), !slim);
+    if (slim) list.api.sizeColumnsToFit();
   }
   window.addEventListener("resize", narrow);
 

@@ -124,6 +124,7 @@
     if (list.slim === slim) return;
     list.slim = slim;
     list.api.setColumnsVisible(list.api.getColumns().map((column) => column.getColId()).filter((id) => !NARROW.includes(id)), !slim);
+    if (slim) list.api.sizeColumnsToFit();
   }
   window.addEventListener("resize", narrow);
 
@@ -134,8 +135,9 @@
     api.setGridOption("doesExternalFilterPass", (node) => passes(node.data));
     sortAsAddressed();
     api.addEventListener("sortChanged", sorted);
-    narrow();
     if (list.content) show(list.content);
+    await voltledger.revealed(api, "chargers-table");
+    if (list.api === api) narrow();
   }
 
   Object.assign(clientside.voltledger, {

@@ -42,7 +42,8 @@ def test_no_page_has_a_serious_finding(browser: Browser, scheme: Any, width: int
         watched = watch(browser, address, width, 900, scheme)
         for path, state in pages.items():
             page = watched.go(path, f"#main [data-state={state}]")
-            page.wait_for_timeout(1_000)
+            page.wait_for_function("() => !document.querySelector('.ag-root-wrapper') || document.querySelector('.ag-cell')")
+            page.wait_for_timeout(1_500)
             if findings := grave(page):
                 found[path] = findings
         watched.page.context.close()

@@ -31,6 +31,8 @@ def table(element_id: str, columns: list[dict[str, Any]], what: str, **options: 
             "rowHeight": 44,
             "headerHeight": 38,
             "animateRows": False,
+            # Columns that a phone has no room for stay in the document: a header row without cells is no row to a screen reader.
+            "suppressColumnVirtualisation": True,
             "suppressModelUpdateAfterUpdateTransaction": True,
             "suppressCellFocus": False,
             "enableCellTextSelection": True,

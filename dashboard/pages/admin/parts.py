@@ -19,6 +19,7 @@ def grid(element_id: str, columns: list[dict[str, Any]], nothing: str) -> dag.Ag
             "rowHeight": 40,
             "headerHeight": 38,
             "animateRows": False,
+            "suppressColumnVirtualisation": True,  # as in components/table.py
             "localeText": {"noRowsToShow": nothing, "noMatchingRows": "Nothing matches the search"},
             "tooltipShowDelay": 300,
         },
