@@ -343,4 +343,5 @@ def test_the_specification_shows_the_files(database_url: str) -> None:
         "from",
         "by",
         "note",
+        "dryRun",
     }
