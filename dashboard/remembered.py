@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class Remembered(Generic[T]):
-    """One answer for each key, made again when it is older than `keeps_s`. Who asks meanwhile waits; what fails is not kept."""
+    """One answer for each key, made again when it is older than `keeps_s`. Who asks meanwhile waits; what fails, and what is old, is not kept."""
 
     def __init__(self, keeps_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._keeps_s, self._clock = keeps_s, clock
@@ -23,5 +23,7 @@ class Remembered(Generic[T]):
             if known and self._clock() - known[0] < self._keeps_s:
                 return known[1]
             made = make()
-            self._kept[key] = (self._clock(), made)
+            now = self._clock()
+            self._kept = {other: one for other, one in self._kept.items() if now - one[0] < self._keeps_s}
+            self._kept[key] = (now, made)
             return made

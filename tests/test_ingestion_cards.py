@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -147,3 +148,20 @@ def test_a_real_database_is_read_and_fits_the_page(database_url: str) -> None:
         conn.execute("DELETE FROM live_vehicle")
         assert loading.calendar(NOW + timedelta(seconds=1), "vehicle", None, "", 1).devices == 1
         assert loading.calendar(NOW, "meter", None, "", 1).rows == []
+
+
+def test_answers_are_kept_for_a_while_and_old_ones_let_go() -> None:
+    """A search that nobody repeats does not stay in memory for ever."""
+    at = [0.0]
+    kept: Remembered[int] = Remembered(60, lambda: at[0])
+    made: list[str] = []
+
+    def make(key: str) -> int:
+        made.append(key)
+        return len(made)
+
+    for second, key in ((0, "a"), (59, "a"), (60, "a"), (61, "b"), (200, "c")):
+        at[0] = second
+        kept.get(key, partial(make, key))
+    assert made == ["a", "a", "b", "c"]
+    assert set(kept._kept) == {"c"}
