@@ -1,6 +1,5 @@
 """Where the loss goes: what electronics and conversion take, warming up, a full battery's standby, and what none of these explains."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from charging.band import LossLine, default_band
@@ -72,12 +71,3 @@ def losses(summary: Summary) -> Losses | None:
 
 def _expected(line: LossLine, ac_milliwh: int, hours: float) -> int:
     return round(line.share * ac_milliwh + line.overhead_kw * hours * MILLIWH_PER_KWH)
-
-
-def added(parts: Iterable[Losses | None]) -> Losses:
-    """The sum of those that are known."""
-    found = Losses()
-    for one in parts:
-        if one is not None:
-            found = found + one
-    return found

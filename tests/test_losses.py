@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from charging.band import MIDDLE_DEFAULT
 from charging.evidence import Apart, Evidence, Stream
-from charging.losses import KNOWN, Losses, Price, added, losses
+from charging.losses import KNOWN, Losses, Price, losses
 from charging.verdict import Summary, Thresholds, Verdict, nobodys, summarise
 from db.queries import performance
 from db.sides import METER, VEHICLE
@@ -97,10 +97,9 @@ def test_nothing_is_said_without_hours_of_charging_nor_of_a_group_nor_of_nobodys
     assert losses(nobodys(sample())) is None
 
 
-def test_parts_of_several_windows_add_up_and_unknown_ones_are_left_out() -> None:
+def test_parts_of_several_windows_add_up() -> None:
     one = known(summarise(sample()))
-    assert added([one, None, one]) == Losses(*(2 * part for part in astuple(one)))
-    assert added([]) == Losses()
+    assert one + one == Losses(*(2 * part for part in astuple(one)))
 
 
 def test_a_kwh_costs_and_emits_what_its_site_says() -> None:

@@ -85,7 +85,7 @@ def test_many_stretches_are_read_in_several_statements(world: World, monkeypatch
         world.assign(VAN, None if hour % 2 else DEPOT, at(hour))
     world.charge(at(1), 420, 12.0, 0.9)
     at_once = bins(world)
-    monkeypatch.setattr(meter_energy, "QUARTERS_AT_ONCE", 8)
+    monkeypatch.setattr("db.queries.spans.QUARTERS_AT_ONCE", 8)
     assert bins(world) == at_once
     assert {hour: one.ac_nobody for hour, one in at_once.items()} == {n: 12 * KWH if n in (3, 5, 7) else 0 for n in range(1, 8)}
 

@@ -11,7 +11,7 @@ from charging.feeds import Feed, feeds
 from db.engine import Conn
 from db.gathered import Ints, instant, instant_us
 from db.queries.assigned import assigned
-from db.queries.spans import QUARTERS_AT_ONCE, Span, happened
+from db.queries.spans import Span, happened, in_portions
 from db.queries.weighing import QUARTER_US, weigh
 from db.queries.weighing import evidence as in_words
 
@@ -46,7 +46,7 @@ def bins(conn: Conn, meter_id: str, start: datetime, end: datetime, bin_s: int) 
     """Bins of `bin_s` seconds (whole quarters) of (start, end], each named by its beginning; those in which nothing was reported are absent."""
     stretches = feeds(assigned(conn, [], [meter_id]), [], [meter_id], instant_us(start), instant_us(end))
     found: dict[int, MeterEnergy] = {}
-    for chunk in _chunks([feed for feed in stretches if feed.meter_id == meter_id]):
+    for chunk in in_portions([feed for feed in stretches if feed.meter_id == meter_id]):
         _add(conn, chunk, bin_s * 1_000_000, found)
     return [(instant(at), found[at]) for at in sorted(found)]
 
@@ -57,21 +57,6 @@ def total(parts: Sequence[tuple[datetime, MeterEnergy]]) -> MeterEnergy:
     for _, one in parts:
         whole.add(one)
     return whole
-
-
-def _chunks(stretches: Sequence[Feed]) -> Iterator[list[Feed]]:
-    """As many stretches as one statement may read; a single one is never cut."""
-    chunk: list[Feed] = []
-    quarters = 0
-    for feed in stretches:
-        size = ((feed.until_us - feed.since_us) // QUARTER_US + 2) * max(1, len(feed.vehicle_ids))
-        if chunk and quarters + size > QUARTERS_AT_ONCE:
-            yield chunk
-            chunk, quarters = [], 0
-        chunk.append(feed)
-        quarters += size
-    if chunk:
-        yield chunk
 
 
 def _add(conn: Conn, chunk: Sequence[Feed], bin_us: int, found: dict[int, MeterEnergy]) -> None:

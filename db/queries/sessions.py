@@ -23,7 +23,7 @@ from db.engine import Conn
 from db.gathered import Ints, instant, instant_us
 from db.queries.assigned import assigned
 from db.queries.policies import Policies
-from db.queries.spans import QUARTERS_AT_ONCE, Happened, Span, happened
+from db.queries.spans import Happened, Span, happened, in_portions
 from db.queries.weighing import (
     CHARGING,
     FIRST,
@@ -116,7 +116,7 @@ def _chunked(
     while wanted:
         longest = lead >= _MOST_LEAD
         cut: set[_Place] = set()
-        for chunk in _chunks(wanted):
+        for chunk in in_portions(wanted):
             found = _of_feeds(conn, chunk, since_us, instant_us(now), policy, with_quarters=alone)
             again = set() if longest else {_place(one.feed) for one in found if one.begun_before and one.end > start}
             kept = (one for one in found if start < _told_at(one.end, now) <= end and _place(one.feed) not in again)
@@ -142,21 +142,6 @@ _Place = tuple[tuple[str, ...], str, int]
 def _place(feed: Feed) -> _Place:
     """What a feed is known by, however early it is cut."""
     return feed.vehicle_ids, feed.meter_id, feed.until_us
-
-
-def _chunks(wanted: Sequence[Feed]) -> Iterator[list[Feed]]:
-    """As many feeds as one statement may read."""
-    chunk: list[Feed] = []
-    quarters = 0
-    for feed in wanted:
-        size = ((feed.until_us - feed.since_us) // QUARTER_US + 2) * max(1, len(feed.vehicle_ids))
-        if chunk and quarters + size > QUARTERS_AT_ONCE:
-            yield chunk
-            chunk, quarters = [], 0
-        chunk.append(feed)
-        quarters += size
-    if chunk:
-        yield chunk
 
 
 class _Found(NamedTuple):

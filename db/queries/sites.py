@@ -1,10 +1,10 @@
 """Where each site's energy went over a window: every meter's AC once, what reached which verdict, what nobody received, and the losses."""
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from charging.feeds import Feed, feeds
+from charging.fleet import COUNTED
 from charging.losses import Losses, Price, losses
 from charging.policy import Policy
 from charging.verdict import Verdict
@@ -13,11 +13,8 @@ from db.gathered import instant_us
 from db.queries.assigned import assigned
 from db.queries.performance import judged
 from db.queries.policies import Policies
-from db.queries.spans import QUARTERS_AT_ONCE, Span
+from db.queries.spans import Span, in_portions
 from db.queries.spans import evidence as evidence_of
-from db.queries.weighing import QUARTER_US
-
-COUNTED = (Verdict.OK, Verdict.LOW)
 
 
 @dataclass(slots=True)
@@ -51,7 +48,7 @@ def energies(conn: Conn, start: datetime, end: datetime, price: Price, policies:
     for meter_site in site_of.values():
         known[meter_site].meters += 1
     everything = [feed for feed in feeds(assigned(conn, None), [], list(site_of), since_us, until_us) if feed.meter_id]
-    for chunk in _chunks(everything):
+    for chunk in in_portions(everything):
         _add(conn, chunk, site_of, known, policy)
     return [site for site in known.values() if site.meters]
 
@@ -69,19 +66,6 @@ def _sites(conn: Conn, price: Price) -> dict[object, SiteEnergy]:
         found[site_id] = SiteEnergy(str(site_id), str(name), Price(tariff, co2))
     found[None] = SiteEnergy(None, None, price)
     return found
-
-
-def _chunks(everything: Sequence[Feed]) -> Iterable[list[Feed]]:
-    chunk: list[Feed] = []
-    quarters = 0
-    for feed in everything:
-        chunk.append(feed)
-        quarters += (feed.until_us - feed.since_us) // QUARTER_US + 2
-        if quarters > QUARTERS_AT_ONCE:
-            yield chunk
-            chunk, quarters = [], 0
-    if chunk:
-        yield chunk
 
 
 def _add(conn: Conn, chunk: list[Feed], site_of: dict[str, object], known: dict[object, SiteEnergy], policy: Policy) -> None:

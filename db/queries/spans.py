@@ -1,6 +1,6 @@
 """What happened in given stretches of given vehicles and meters, whoever was assigned to what: the pieces of sessions, groups and pairs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from charging.evidence import UNKNOWN_RHYTHM_S, Evidence
+from charging.feeds import Feed
 from db.arrays import texts as text_array
 from db.arrays import timestamps
 from db.engine import Conn
@@ -40,6 +41,21 @@ class Happened:
     quarters: Quarters
     rhythms: Rhythms
     first_quarter: int
+
+
+def in_portions(stretches: Sequence[Feed]) -> Iterator[list[Feed]]:
+    """As many stretches as one statement may read; a single one is never cut."""
+    portion: list[Feed] = []
+    quarters = 0
+    for feed in stretches:
+        size = ((feed.until_us - feed.since_us) // QUARTER_US + 2) * max(1, len(feed.vehicle_ids))
+        if portion and quarters + size > QUARTERS_AT_ONCE:
+            yield portion
+            portion, quarters = [], 0
+        portion.append(feed)
+        quarters += size
+    if portion:
+        yield portion
 
 
 def happened(conn: Conn, spans: Sequence[Span], cases: int) -> Happened:
