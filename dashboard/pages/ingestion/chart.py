@@ -73,6 +73,6 @@ def _layout(colours: dict[str, str], zone_name: str, start: datetime, end: datet
         "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "barmode": "stack", "bargap": 0, "showlegend": False, "hovermode": "x unified", "height": 300, "uirevision": "intake",
         "hoversubplots": "axis", "margin": {"l": 44, "r": 12, "t": 8, "b": 42}, "font": {"family": "system-ui, -apple-system, 'Segoe UI', sans-serif", "size": 11.5, "color": colours["muted"]},
         "hoverlabel": {"bgcolor": colours["paper"], "bordercolor": colours["grid"], "font": {"color": colours["text"], "size": 12}},
-        "xaxis": {"type": "date", "range": [_ms(start, end, tz), _ms(end, end, tz)], "anchor": "y2", "gridcolor": colours["grid"], "title": {"text": named, "font": {"size": 11}, "standoff": 8}, "hoverformat": "%a %-d %b %H:%M"},
+        "xaxis": {"type": "date", "range": [_ms(start, end, tz), _ms(end, end, tz)], "anchor": "y2", "tickangle": 0, "nticks": 5, "gridcolor": colours["grid"], "title": {"text": named, "font": {"size": 11}, "standoff": 8}, "hoverformat": "%a %-d %b %H:%M"},
         "yaxis": {**y_axis, "domain": [0.36, 1], "anchor": "x"}, "yaxis2": {**y_axis, "domain": [0, 0.24], "anchor": "x", "nticks": 3},
     }  # fmt: skip
