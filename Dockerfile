@@ -16,6 +16,7 @@ COPY config.py ./
 COPY charging charging
 COPY db db
 COPY api api
+COPY alerting alerting
 COPY dashboard dashboard
 COPY simulator simulator
 COPY assets assets
