@@ -176,7 +176,7 @@ class _Did:
         )
 
     def _begin(self, rows: Ints, width: int) -> Ints:
-        return np.maximum(self.last[rows] - width + 1, self._first[rows])
+        return np.asarray(np.maximum(self.last[rows] - width + 1, self._first[rows]))
 
     def ac_milliwh(self, rows: Ints, width: int) -> Ints:
         """From the grid within the window of so many quarters."""
