@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from charging.verdict import Summary
-from dashboard.fleet_columns import COLUMNS, Column, FleetColumns, judged
+from dashboard.fleet_columns import COLUMNS, Column, FleetColumns, judged, rounded
 from db.queries import devices
 from db.queries.devices import MeterNow, VehicleNow
 from db.queries.fleet_now import FleetNow
@@ -52,9 +52,8 @@ def report(client: Any, minute: int) -> None:
 def one_by_one(v: VehicleNow, meter: MeterNow | None, summary: Summary | None) -> dict[str, Any]:
     """A row as devices' own words have it."""
     silent = v.recorded_at is None or (NOW - v.recorded_at).total_seconds() > SILENT_AFTER_S
-    places = [("vehicle", v.latitude, v.longitude), ("meter", meter and meter.latitude, meter and meter.longitude), (None, None, None)]
-    where = next((p for p in places if p[1] is not None), places[-1])
-    rounded = lambda value, digits: None if value is None else round(value, digits)  # noqa: E731
+    own, its = (v.latitude, v.longitude), (meter.latitude, meter.longitude) if meter else (None, None)
+    where = ("vehicle", *own) if own[0] is not None else ("meter", *its) if its[0] is not None else (None, None, None)
     return {
         "id": v.vehicle_id,
         "name": v.name,
@@ -100,7 +99,12 @@ def test_a_tick_in_which_nothing_changed_gives_the_very_same_lists(client: Any, 
 
 def test_a_column_makes_only_values_of_changed_numbers_and_leaves_the_list_before_alone() -> None:
     made: list[float] = []
-    column = Column(lambda number: made.append(number) or str(number))  # type: ignore[func-returns-value]
+
+    def make(number: float) -> str:
+        made.append(number)
+        return str(number)
+
+    column = Column(make)
     first = column.of(np.array([1.0, np.nan, 3.0]))
     made.clear()
     assert column.of(np.array([1.0, np.nan, 4.0])) == ["1.0", "nan", "4.0"]
