@@ -56,9 +56,7 @@ def lines(target: Installation, filled: Filled, asked: Sequence[Asked], tick_s: 
 def _devices(filled: Filled) -> list[Iterator[bytes]]:
     """A source for each second's place: it goes through its sixty devices, so that each of these reports once a minute."""
     names = [(side, name) for side in (VEHICLE, METER) for name in dataset.names(side, filled.cars.size).tolist()]
-    names = [names[n] for n in sorted(range(len(names)), key=lambda n: n % filled.cars.size)]  # a vehicle and its meter after each other
-    each = -(-len(names) // READINGS_PER_S)
-    return [_reported(itertools.cycle(names[n * each : (n + 1) * each])) for n in range(READINGS_PER_S) if n * each < len(names)]
+    return [_reported(itertools.cycle(names[n::READINGS_PER_S])) for n in range(READINGS_PER_S) if n < len(names)]
 
 
 def _reported(devices: "itertools.cycle[tuple[object, str]]") -> Iterator[bytes]:
