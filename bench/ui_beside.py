@@ -61,9 +61,9 @@ def _devices(filled: Filled) -> list[Iterator[bytes]]:
 
 def _reported(devices: "itertools.cycle[tuple[object, str]]") -> Iterator[bytes]:
     for side, name in devices:
-        at = datetime.fromtimestamp(int(time.time()), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")  # whole seconds were told by the feed before, with other values
         if side is VEHICLE:
-            body = {"vehicleId": name, "timestamp": at, "soc": 50 + int(at[-3]), "kwhDeliveredDc": 0.11, "batteryTemp": 31.5}
+            body = {"vehicleId": name, "timestamp": at, "soc": 55, "kwhDeliveredDc": 0.11, "batteryTemp": 31.5}
         else:
             body = {"meterId": name, "timestamp": at, "kwhConsumedAc": 0.12, "voltage": 230.4}
         yield wire.request("POST", f"/v1/telemetry/{'vehicle' if side is VEHICLE else 'meter'}", json.dumps(body).encode())
