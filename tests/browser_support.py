@@ -47,6 +47,12 @@ COLUMNS = (
     "verdict,severity,charging,silent"
 ).split(",")
 PRICE = Price(0.3, 0.35)
+# Of every file of browser tests. flask-compress leaves a static file it has streamed to be closed by the garbage collector.
+BROWSER_MARKS = [
+    pytest.mark.browser,
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 HOSTILE_NAME = '<img src=x onerror="alert(1)"> & "Van"'
 
 

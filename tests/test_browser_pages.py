@@ -6,22 +6,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser_support import HOSTILE_NAME, FakeFleet, Watched, open_browser, served, watch
+from tests.browser_support import BROWSER_MARKS, HOSTILE_NAME, FakeFleet, Watched, served, watch
 
-# flask-compress leaves a static file it has streamed to be closed by the garbage collector
-QUIET = [
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
-pytestmark = [pytest.mark.browser, *QUIET]
+pytestmark = BROWSER_MARKS
 TICK_MS = 6_500
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One browser for the module; every test opens its own context."""
-    with open_browser() as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -17,28 +17,16 @@ import config
 from charging.verdict import Summary
 from dashboard import app as composition
 from db.queries.policies import Policies
-from tests.browser_support import FakeFleet, Watched, open_browser, watch
+from tests.browser_support import BROWSER_MARKS, FakeFleet, Watched, watch
 from tests.report_support import NOON, asked, serving
 from tests.support import api, fresh_database
 from tests.test_reports import small_fleet
 from tests.test_reports_stream import NOBODY, assert_free, broken, stream_of
 
-# flask-compress leaves a static file it has streamed to be closed by the garbage collector
-QUIET = [
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
-pytestmark = [pytest.mark.browser, *QUIET]
+pytestmark = BROWSER_MARKS
 READY = "#reports-preview[data-preview=ready]"
 # Chromium itself tells the console of every answer that is no success.
 TOLD = "error: Failed to load resource"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One browser for the module; every test opens its own context."""
-    with open_browser() as opened:
-        yield opened
 
 
 @contextmanager
