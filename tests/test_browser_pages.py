@@ -128,6 +128,34 @@ def test_map_and_table_filter_together_and_the_filter_is_in_the_address(at: Watc
     assert page.url == f"{at.address}/"
 
 
+def test_the_order_of_the_table_is_in_the_address_and_no_tick_changes_it(at: Watched, fleet: FakeFleet) -> None:
+    """A click on a column's head, a tick in which verdicts change, a vehicle and back, a reload: the same order."""
+    page = at.go("/?verdict=low,ok", "#fleet-table .ag-cell")
+    head = page.locator("#fleet-table .ag-header-cell[col-id=lossKwh]")
+    for order in ("lossKwh", "-lossKwh"):
+        head.click()
+        page.wait_for_function("([sort]) => voltledger.fleet.sort === sort", arg=[order])
+    assert page.url == f"{at.address}/?verdict=low,ok&sort=-lossKwh".replace(",", "%2C")
+    lost = sorted((row["lossKwh"] for row in fleet.rows if row["verdict"] in ("low", "ok") and not row["severity"] == "critical"), reverse=True)  # fmt: skip
+    first = "Array.from({ length: 30 }, (_, n) => voltledger.table.api.getDisplayedRowAtIndex(n).data.id)"
+    before = page.evaluate(first)
+    assert page.evaluate("voltledger.table.api.getDisplayedRowAtIndex(0).data.lossKwh") == lost[0]
+    changed = next(row for row in fleet.rows if row["id"] == before[20])
+    changed["lossKwh"], changed["verdict"], changed["severity"] = 99.0, "low", "warning"
+    fleet.tick(60)
+    page.wait_for_function("([id]) => voltledger.table.rows.get(id).lossKwh === 99", arg=[changed["id"]])
+    assert page.evaluate(first) == before
+    page.locator(".ag-cell .cell-vehicle").first.click()
+    expect(page.locator("#vehicle-page")).to_have_attribute("data-state", "ready")
+    page.go_back()
+    for again in (lambda: None, page.reload):
+        again()
+        page.wait_for_function("() => voltledger.table.api && !voltledger.table.api.isDestroyed() && voltledger.table.first()")
+        expect(page.locator("#fleet-table .ag-header-cell[col-id=lossKwh]")).to_have_attribute("aria-sort", "descending")
+        assert page.evaluate("voltledger.table.first()") == changed["id"]
+        assert page.url.endswith("&sort=-lossKwh")
+
+
 def test_search_finds_by_name_site_and_meter(at: Watched, fleet: FakeFleet) -> None:
     """Whatever a person remembers."""
     page = at.go("/")
