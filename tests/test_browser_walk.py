@@ -45,7 +45,7 @@ def _made_up(_: Callable[[], str]) -> Iterator[Stops]:
     """A fleet of 60 without a database: everything that can be seen of vehicles and chargers."""
     fleet = FakeFleet(60)
     low = next(row for row in fleet.rows if row["severity"])
-    with faked(fleet), served(fleet) as address:
+    with faked(fleet), served(fleet, tick_s=5) as address:
         yield (
             address,
             [
@@ -66,7 +66,7 @@ def _made_up(_: Callable[[], str]) -> Iterator[Stops]:
 def _stale(_: Callable[[], str]) -> Iterator[Stops]:
     """Three vehicles with nothing to do; then the database goes away, and what was known stays."""
     fleet = FakeFleet(3)
-    with served(fleet) as address:
+    with served(fleet, tick_s=5) as address:
         fleet.away = True
         yield (
             address,
