@@ -244,6 +244,7 @@ def test_the_address_is_the_report(at: Watched) -> None:
     page.locator("#report-window-day").check()
     page.locator("#report-day").fill("2025-10-26")
     page.locator("#report-verdict-low").check()
+    page.locator("#report-site").select_option("Berlin")
     page.locator("#report-separator").select_option("semicolon")
     page.locator("#report-decimal").select_option("comma")
     page.locator("#report-bom").check()
@@ -255,11 +256,12 @@ def test_the_address_is_the_report(at: Watched) -> None:
     )
     url, command = page.url, page.inner_text("#report-curl")
     assert url.endswith(
-        "?day=2025-10-26&zone=Europe/Berlin&verdict=low&vehicleId=van-1&vehicleId=van-3&separator=semicolon&decimal=comma&bom=true"
+        "?day=2025-10-26&zone=Europe/Berlin&verdict=low&site=ber&vehicleId=van-1&vehicleId=van-3&separator=semicolon&decimal=comma&bom=true"
     )
     colleague = at.go(url.removeprefix(at.address), READY)
     assert (colleague.url, colleague.inner_text("#report-curl")) == (url, command)
     assert colleague.locator("#report-vehicleId").input_value() == "van-1, van-3"
+    expect(colleague.locator("#report-site option:checked")).to_have_text("Berlin")
     assert colleague.locator("#report-verdict-low").is_checked()
     expect(colleague.locator("#reports-preview-of")).to_contain_text("25 h")
 
@@ -272,7 +274,7 @@ ADDRESSES = [
     "?from=2026-02-03T00:00:00.123456Z&to=2026-02-04T12:00:00%2B01:00&zone=UTC&format=json",
     "?window=range&zone=UTC",
     "?report=sites&day=2026-03-29&zone=Europe/Berlin",
-    "?report=sessions&day=2026-03-29&zone=Europe/Berlin&vehicleId=van-7",
+    "?report=sessions&day=2026-03-29&zone=Europe/Berlin&site=ber&site=ham&vehicleId=van-7",
 ]
 
 
