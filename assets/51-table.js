@@ -62,7 +62,7 @@
     table.api.setGridOption("context", { slim: now });
     const all = table.api.getColumns().map((column) => column.getColId());
     table.api.setColumnsVisible(all.filter((id) => !NARROW.includes(id)), !now);
-    if (now) table.api.sizeColumnsToFit();
+    if (now && document.getElementById("fleet-table")?.offsetWidth) table.api.sizeColumnsToFit(); // an empty fleet hides it
   }
 
   table.update = function () {

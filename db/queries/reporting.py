@@ -27,10 +27,12 @@ def _of_side(conn: Conn, side: Side) -> list[Device]:
 
 
 def vehicles_of_sites(conn: Conn, site_ids: Collection[str]) -> dict[str, list[str]]:
-    """The ids of the vehicles that belong to each of these sites; a site that there is not is not in it."""
+    """The ids of the vehicles that belong to each of these sites, in order; an unknown site is not in it."""
     rows = conn.execute(
-        """SELECT s.site_id, array_remove(array_agg(v.vehicle_id ORDER BY v.vehicle_id), NULL)
-           FROM site s LEFT JOIN vehicle v USING (site_id) WHERE s.site_id = ANY(%s) GROUP BY s.site_id""",
+        "SELECT s.site_id, v.vehicle_id FROM site s LEFT JOIN vehicle v USING (site_id) WHERE s.site_id = ANY(%s) ORDER BY v.vehicle_id",
         (list(site_ids),),
     ).fetchall()
-    return {str(site_id): [str(one) for one in vehicle_ids] for site_id, vehicle_ids in rows}
+    found: dict[str, list[str]] = {}
+    for site_id, vehicle_id in rows:
+        found.setdefault(str(site_id), []).extend([str(vehicle_id)] if vehicle_id is not None else [])
+    return found
