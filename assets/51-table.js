@@ -58,16 +58,18 @@
 
   function narrow() {
     const slim = table.api.getGridOption("context")?.slim, now = window.innerWidth < 700;
-    if (slim === now) return;
+    if (slim === now || !document.getElementById("fleet-table")?.offsetWidth) return; // an empty fleet hides it
     table.api.setGridOption("context", { slim: now });
     const all = table.api.getColumns().map((column) => column.getColId());
     table.api.setColumnsVisible(all.filter((id) => !NARROW.includes(id)), !now);
-    if (now && document.getElementById("fleet-table")?.offsetWidth) table.api.sizeColumnsToFit(); // an empty fleet hides it
+    // of what remains the longest verdict is written out
+    if (now) table.api.sizeColumnsToFit({ columnLimits: [{ key: "rank", minWidth: 166 }] });
   }
 
   table.update = function () {
     const { picture } = voltledger.live;
     if (!table.api || !picture || table.api.isDestroyed()) return;
+    narrow();
     if (table.of !== picture) {
       table.of = picture;
       const { add, update, remove, moved } = difference(picture);
