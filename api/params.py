@@ -287,6 +287,9 @@ class ReportQuery(Query):
         description="CSV only: begin with a byte order mark, for spreadsheets that take a file for something else than UTF-8 without it",
     )
     vehicleId: list[Annotated[str, Field(pattern=_ID)]] = Field([], max_length=100, description="Only these vehicles; repeatable")
+    site: list[Annotated[str, Field(pattern=_ID)]] = Field(
+        [], max_length=100, description="Only vehicles that belong to this site, by its id; repeatable"
+    )
 
 
 class SummariesReportQuery(ReportQuery):

@@ -21,7 +21,7 @@
   function filterHere(url) {
     voltledger.fleet.fill(voltledger.fleet.fromQuery(url.search));
     const sort = url.searchParams.get("sort");
-    if (sort) voltledger.table.sortBy(sort, "desc");
+    if (sort) { voltledger.fleet.setSort(sort); voltledger.table.sortBy(sort); }
     document.getElementById("fleet-list")?.scrollIntoView({ behavior: "smooth", block: "nearest" });
   }
   document.addEventListener("click", follow);
@@ -82,8 +82,6 @@
       voltledger.hookMaps();
       Object.assign(voltledger.fleet, { fresh: true, selected: selected || null });
       voltledger.table.attach();
-      const sort = new URLSearchParams(window.location.search).get("sort");
-      if (sort) window.dash_ag_grid.getApiAsync("fleet-table").then(() => voltledger.table.sortBy(sort, "desc"));
       voltledger.live.show();
       return null;
     },

@@ -4,9 +4,10 @@ import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import requests
 from werkzeug.serving import make_server
 
 import config
@@ -24,6 +25,7 @@ from db.engine import pool
 from db.queries.fleet_window import FleetWindow
 from db.queries.policies import Policies
 from tests.browser_support import QuietHandler, secured
+from tests.support import depot, van
 
 
 @contextmanager
@@ -57,3 +59,21 @@ def served_admin(database_url: str) -> Iterator[str]:
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def two_days(address: str) -> None:
+    """Four vans and four depots that report there hour by hour; three of the vans have a charger."""
+    hours = [f"{_now() - timedelta(hours=hour):%Y-%m-%dT%H:00:00Z}" for hour in range(1, 40)]
+    for n in range(1, 5):
+        sent(address, "POST", "/v1/telemetry/vehicle", json=[van(vehicleId=f"van-{n}", timestamp=hour) for hour in hours])
+        meter = [depot(meterId=f"depot-{n}", kwhConsumedAc=5 + n, timestamp=hour) for hour in hours]
+        sent(address, "POST", "/v1/telemetry/meter", json=meter)
+    for n in (1, 2, 3):
+        sent(address, "PUT", f"/v1/mappings/van-{n}", json={"meterId": f"depot-{n}"})
+
+
+def sent(address: str, method: str, path: str, **more: Any) -> Any:
+    """What the API answers, as JSON; it must not refuse."""
+    answer = requests.request(method, address + path, timeout=20, **more)
+    assert answer.ok, answer.text
+    return answer.json()

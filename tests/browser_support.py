@@ -47,6 +47,12 @@ COLUMNS = (
     "verdict,severity,charging,silent"
 ).split(",")
 PRICE = Price(0.3, 0.35)
+# Of every file of browser tests. flask-compress leaves a static file it has streamed to be closed by the garbage collector.
+BROWSER_MARKS = [
+    pytest.mark.browser,
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 HOSTILE_NAME = '<img src=x onerror="alert(1)"> & "Van"'
 
 
@@ -274,8 +280,11 @@ class QuietHandler(WSGIRequestHandler):
 
 
 @contextmanager
-def served(fleet: FakeFleet, csp: bool = True) -> Iterator[str]:
-    """The real pages over this fleet, on a free port. With `csp`, a strict policy: whatever breaks it shows as a console error."""
+def served(fleet: FakeFleet, csp: bool = True, tick_s: float = 1.0) -> Iterator[str]:
+    """The real pages over this fleet, on a free port. With `csp`, a strict policy: whatever breaks it shows as a console error.
+
+    They tick faster than in the product, for nobody to wait; large fleets need their five seconds.
+    """
     from tests.charger_support import fake_chargers
 
     loads = ("load_live", "load_window", "load_chargers")
@@ -283,7 +292,7 @@ def served(fleet: FakeFleet, csp: bool = True) -> Iterator[str]:
     for name in loads:
         setattr(loading, name, getattr(fleet, name))
     performance.bins = lambda _, vehicle_id, start, end, *__: timeline(fleet_row(fleet, vehicle_id), RANGES["24h"], end).bins  # type: ignore[assignment]
-    server = make_server("127.0.0.1", 0, _app(fleet, csp).server, threaded=True, request_handler=QuietHandler)
+    server = make_server("127.0.0.1", 0, _app(fleet, csp, tick_s).server, threaded=True, request_handler=QuietHandler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         with fake_chargers(fleet):
@@ -300,14 +309,14 @@ def fleet_row(fleet: FakeFleet, vehicle_id: str) -> dict[str, Any]:
     return next(row for row in fleet.rows if row["id"] == vehicle_id)
 
 
-def _app(fleet: FakeFleet, csp: bool) -> Any:
+def _app(fleet: FakeFleet, csp: bool, tick_s: float) -> Any:
     from tests.charger_support import FakeList
 
     @contextmanager
     def read() -> Iterator[None]:
         yield None
 
-    settings = config.Settings(_env_file=None)
+    settings = config.Settings(_env_file=None, tick_s=tick_s)
     services: Any = SimpleNamespace(
         settings=settings, picture=fleet, policies=Policies(), now=lambda: fleet.now, read=read, chargers=FakeList(fleet)
     )

@@ -103,6 +103,7 @@ def _unknown(meter_id: str) -> html.Div:
         f"Nobody has heard of charger {meter_id}",
         html.P("No reading, no assignment and no description carries this meter's id. It appears here with its first reading."),
         html.P(html.A("See all chargers", href="/chargers", className="button", **{"data-nav": ""})),
+        alone=True,
     )
 
 

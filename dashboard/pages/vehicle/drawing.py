@@ -86,6 +86,7 @@ def _unknown(vehicle_id: str) -> html.Div:
         f"Nobody has heard of {vehicle_id}",
         html.P("No reading, no assignment and no description carries this id. It appears here with its first reading."),
         html.P(html.A("See the fleet", href="/", className="button", **{"data-nav": ""})),
+        alone=True,
     )
 
 
