@@ -94,13 +94,6 @@ def test_the_axis_has_one_offset_and_names_it() -> None:
     assert (last - first, layout["xaxis"]["title"]["text"]) == (86_400_000, "Europe/Berlin (UTC+2)")
 
 
-def test_a_viewers_zoom_survives_new_readings() -> None:
-    """The time axis is as the viewer left it; the rest follows the revision."""
-    zoom = ("2026-03-29 02:00", "2026-03-29 04:00")
-    layout = figures.timeline(_timeline(), "UTC", "light", "r", zoom)["layout"]
-    assert (layout["uirevision"], layout["xaxis"]["range"], layout["xaxis"]["autorange"]) == ("r", list(zoom), False)
-
-
 def test_nothing_can_be_sent_to_a_cloud() -> None:
     """Plotly 7 brings a button that uploads the chart."""
     assert "sendChartToCloud" in figures.CONFIG["modeBarButtonsToRemove"]

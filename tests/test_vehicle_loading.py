@@ -8,8 +8,8 @@ import pytest
 
 from charging.losses import Price, losses
 from charging.units import to_kwh
+from dashboard.over import RANGES
 from dashboard.pages.vehicle import loading
-from dashboard.pages.vehicle.loading import RANGES
 from db.queries import matrix
 from db.queries.policies import Policies
 from tests.support import api
@@ -76,7 +76,7 @@ def test_sessions_losses_chargers_and_assignments_are_the_apis(database_url: str
     assert [(a.meter_id, c.note) for a, c in zip(around.assignments[1:2], around.changes[:1], strict=True)] == [
         ("depot-2", "moved earlier")
     ]
-    assert (nobody.summary, nobody.sessions, nobody.timeline.bins) == (None, [], [])
+    assert (nobody.summary, nobody.sessions) == (None, [])
 
 
 def test_a_matrix_that_cannot_be_read_says_why_and_leaves_the_assignments(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
