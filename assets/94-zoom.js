@@ -63,8 +63,8 @@
   function relayout(event) {
     if (event["xaxis.autorange"]) return soon(null);
     const from = event["xaxis.range[0]"] ?? event["xaxis.range"]?.[0], to = event["xaxis.range[1]"] ?? event["xaxis.range"]?.[1];
-    if (from === undefined || to === undefined) return undefined;
-    const { offsetMs } = plot().layout.meta;
+    const { offsetMs } = plot().layout.meta ?? {};
+    if (from === undefined || to === undefined || offsetMs === undefined) return undefined;
     return soon(proper(instant(from, offsetMs), instant(to, offsetMs)));
   }
 

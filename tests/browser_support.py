@@ -154,7 +154,7 @@ class FakeFleet:
 
     def load_chart(self, _: Any, vehicle_id: str, start: datetime, end: datetime, *__: Any) -> Timeline:
         row = self.row(vehicle_id)
-        return chart(row, start, end) if row else Timeline(start, end, [], 3600, [], [], 900)
+        return chart(row, start, end, self.now) if row else Timeline(start, end, [], 3600, [], [], 900)
 
     def load_chargers(self, _: Any, vehicle_id: str, end: datetime, now: datetime, __: Any) -> Chargers:
         row = self.row(vehicle_id)
@@ -248,11 +248,11 @@ def nights(row: dict[str, Any], end: datetime, days: int) -> list[Session]:
     return [session(row, at, at + timedelta(hours=5, minutes=17), n % 6 == 4) for n, at in enumerate(began)][::-1]
 
 
-def chart(row: dict[str, Any], start: datetime, end: datetime) -> Timeline:
+def chart(row: dict[str, Any], start: datetime, end: datetime, now: datetime | None = None) -> Timeline:
     """Like dashboard.pages.vehicle.loading.load_chart: as fine as suits it, with the nights that touch it."""
     fine, span = detail(end - start), end - start
     like = Range("", "", span, max(3600, fine.bin_s), fine.bucket, fine.point_s)
-    charged = [one for one in nights(row, end, max(1, span.days)) if one.end > start]
+    charged = [one for one in nights(row, now or end, 31) if one.end > start and one.start < end]
     return replace(timeline(row, like, end), bucket=fine.bucket, sessions=charged)
 
 
