@@ -24,7 +24,7 @@ from dashboard.view import Asked, View, asked
 from db.engine import Conn
 
 _Pair = list[str | None]
-# A zoom that ended so long ago is not drawn anew when a reading comes: it shows what it showed.
+# A zoom that ended so long ago is not drawn anew when the window is due again (the first time is no. 0): it shows what it showed.
 _SETTLED = timedelta(hours=1)
 
 
@@ -106,14 +106,14 @@ def _window(app: Dash, services: Any) -> None:
         State("vehicle-asked", "data"),
     )
     def show_window(
-        range_name: str, _: Any, viewer: drawing.Viewer, zoom: _Pair | None, vehicle_id: str, own: _Own
+        range_name: str, due: int | None, viewer: drawing.Viewer, zoom: _Pair | None, vehicle_id: str, own: _Own
     ) -> tuple[Any, Any, Any]:
         now = _second(services.now())
         view = _asked(range_name, own, zoom).view(now)
         asked = {name.rsplit(".", 1)[0] for name in ctx.triggered_prop_ids}
         with services.read() as conn:
             loaded = None if asked == {"vehicle-zoom"} else _load_window(conn, services, vehicle_id, view, now)
-            if loaded and asked == {"vehicle-window-due"} and view.zoomed and view.end < now - _SETTLED:
+            if loaded and due and asked == {"vehicle-window-due"} and view.zoomed and view.end < now - _SETTLED:
                 return no_update, _cards(loaded, viewer), no_update
             known = loaded.sessions if loaded and not view.zoomed else None
             drawn = loading.load_chart(conn, vehicle_id, view.start, view.end, now, services.policies, known)
