@@ -10,7 +10,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, Literal
@@ -28,8 +28,9 @@ from charging.sessions import Session
 from charging.verdict import Summary, summarise
 from dashboard import app as composition
 from dashboard.figures import Timeline
+from dashboard.over import RANGES, Range, detail
 from dashboard.pages.vehicle import loading
-from dashboard.pages.vehicle.loading import RANGES, Chargers, Live, Range, Window
+from dashboard.pages.vehicle.loading import Chargers, Live, Window
 from dashboard.pictures import Album, Picture
 from db.assignment_changes import AssignmentChange
 from db.assignments import Assignment
@@ -155,11 +156,11 @@ class FakeFleet:
 
     def load_window(self, _: Any, vehicle_id: str, chosen: Range, end: datetime, *__: Any) -> Window:
         row = self.row(vehicle_id)
-        return (
-            window(row, chosen, end)
-            if row
-            else Window(vehicle_id, chosen, end, None, Timeline(end - chosen.span, end, [], 3600, [], [], 900), [], PRICE, "EUR")
-        )
+        return window(row, chosen, end) if row else Window(vehicle_id, chosen, end, None, [], PRICE, "EUR")
+
+    def load_chart(self, _: Any, vehicle_id: str, start: datetime, end: datetime, *__: Any) -> Timeline:
+        row = self.row(vehicle_id)
+        return chart(row, start, end, self.now) if row else Timeline(start, end, [], 3600, [], [], 900)
 
     def load_chargers(self, _: Any, vehicle_id: str, end: datetime, now: datetime, __: Any) -> Chargers:
         row = self.row(vehicle_id)
@@ -244,9 +245,21 @@ def live(row: dict[str, Any], now: datetime) -> Live:
 def window(row: dict[str, Any], chosen: Range, end: datetime) -> Window:
     """A charge every night."""
     whole = summary(row["acKwh"] or 62.1, row["efficiency"], 6.0, 1440) if row["efficiency"] else summary(0.0, 1.0, 0.0, 1440)
-    nights = [end - timedelta(days=n, hours=8) for n in range(chosen.span.days) if row["efficiency"]]
-    charged = [session(row, at, at + timedelta(hours=5, minutes=17), n % 6 == 4) for n, at in enumerate(nights)]
-    return Window(row["id"], chosen, end, whole, timeline(row, chosen, end), charged[::-1], PRICE, "EUR")
+    return Window(row["id"], chosen, end, whole, nights(row, end, chosen.span.days), PRICE, "EUR")
+
+
+def nights(row: dict[str, Any], end: datetime, days: int) -> list[Session]:
+    """A charge in each of so many nights up to `end`."""
+    began = [end - timedelta(days=n, hours=8) for n in range(days) if row["efficiency"]]
+    return [session(row, at, at + timedelta(hours=5, minutes=17), n % 6 == 4) for n, at in enumerate(began)][::-1]
+
+
+def chart(row: dict[str, Any], start: datetime, end: datetime, now: datetime | None = None) -> Timeline:
+    """Like dashboard.pages.vehicle.loading.load_chart: as fine as suits it, with the nights that touch it."""
+    fine, span = detail(end - start), end - start
+    like = Range("", "", span, max(3600, fine.bin_s), fine.bucket, fine.point_s)
+    charged = [one for one in nights(row, now or end, 31) if one.end > start and one.start < end]
+    return replace(timeline(row, like, end), bucket=fine.bucket, sessions=charged)
 
 
 def session(row: dict[str, Any], start: datetime, end: datetime, poor: bool = False) -> Session:
@@ -287,7 +300,7 @@ def served(fleet: FakeFleet, csp: bool = True, tick_s: float = 1.0) -> Iterator[
     """
     from tests.charger_support import fake_chargers
 
-    loads = ("load_live", "load_window", "load_chargers")
+    loads = ("load_live", "load_window", "load_chart", "load_chargers")
     real, real_bins = {name: getattr(loading, name) for name in loads}, performance.bins
     for name in loads:
         setattr(loading, name, getattr(fleet, name))

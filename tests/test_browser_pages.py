@@ -300,13 +300,15 @@ def test_a_zoom_survives_new_readings(at: Watched, fleet: FakeFleet) -> None:
     page.wait_for_timeout(2_500)  # until the first picture has been seen
     shown = "() => document.querySelector('#vehicle-graph .js-plotly-plot').layout.xaxis.range.map((at) => String(at).slice(0, 16))"
     whole = page.evaluate(shown)
-    page.locator("#vehicle-graph").scroll_into_view_if_needed()
-    box = page.locator("#vehicle-graph .nsewdrag").first.bounding_box()
+    panel = page.locator("#vehicle-graph .nsewdrag").first
+    panel.evaluate("(panel) => panel.scrollIntoView({ block: 'center' })")
+    box = panel.bounding_box()
     assert box
     page.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + 20)
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + 22, steps=5)
     page.mouse.up()
+    expect(page.locator("#vehicle-shown")).to_contain_text("Zoomed to")
     page.wait_for_timeout(600)
     zoomed = page.evaluate(shown)
     assert zoomed != whole
