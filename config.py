@@ -116,7 +116,9 @@ class Settings(BaseSettings):
     smtp_user: str | None = Field(None, description="Name to log in with there. Empty: no log-in.")
     smtp_password: SecretStr | None = Field(None, description="Its password. Never shown or logged.")
     smtp_from: str | None = Field(
-        None, pattern=r"^[^\s<>,;\x00-\x1f]+@[^\s<>,;\x00-\x1f]+$", description="Sender of notices. Empty: voltledger@ and the mail server."
+        None,
+        pattern=r"^[^\s<>,;\x00-\x1f]+@[^\s<>,;\x00-\x1f]+$",
+        description="Sender of notices. Empty: the name to log in with where it is an address, else voltledger@ and the mail server.",
     )
     smtp_tls: Literal["starttls", "tls", "none"] = Field(
         "starttls",

@@ -16,6 +16,7 @@ from alerting import addresses, guard, words
 from alerting.sending import NotDelivered, Outgoing
 from db.outbox import Claimed
 
+TIMEOUT_S = 30.0  # for one notice: some services take several calls; an address may ask for more patience than others can wait
 _LOG = "apprise"
 _NEVER = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "syslog.openlog", "syslog.syslog")
 
@@ -57,7 +58,7 @@ def _notify(address: str, title: str, text: str) -> bool:
     import apprise  # noqa: PLC0415 -- loads a module for each of its services, which only those who use it shall wait for
 
     # one after the other, as there is only one
-    library = apprise.Apprise(asset=apprise.AppriseAsset(async_mode=False))
+    library = apprise.Apprise(asset=apprise.AppriseAsset(async_mode=False, service_timeout=TIMEOUT_S))
     if not library.add(address):
         raise NotDelivered("Apprise does not understand the channel's address")
     try:

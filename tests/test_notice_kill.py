@@ -15,6 +15,8 @@ from db import outbox
 from db.engine import Conn
 from tests.notice_support import LOW, NOW, PRIVATE, Clock, channel, connecting, receiver, standing
 
+pytestmark = pytest.mark.slow  # each starts a process of its own
+
 
 def _child(project: Path, url: str, when: str) -> "subprocess.Popen[bytes]":
     return subprocess.Popen([sys.executable, "-m", "tests.notice_child", url, when, NOW.isoformat()], cwd=project)

@@ -3,10 +3,13 @@
 import json
 import logging
 import subprocess
+import time
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
 
+from alerting import guard, others
 from alerting.others import Others
 from alerting.sending import NotDelivered, Outgoing
 from tests.notice_support import LOW, NOW, PRIVATE, notice, receiver
@@ -50,6 +53,24 @@ def test_s11_what_the_library_connects_to_is_watched_whatever_was_checked_before
     assert there.got == []
 
 
+def test_s11_a_redirect_of_a_public_service_to_a_private_address_leads_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """127.0.0.1 plays the public service, 127.0.0.2 what only the server can reach: the library follows, the interpreter refuses."""
+    monkeypatch.setattr(guard, "is_public", lambda address: address == "127.0.0.1")
+    with receiver() as inside:
+
+        def leads_inside(handler: BaseHTTPRequestHandler) -> None:
+            handler.send_response(307)
+            handler.send_header("Location", inside.url.replace("127.0.0.1", "127.0.0.2"))
+            handler.send_header("Content-Length", "0")
+            handler.end_headers()
+
+        with receiver(leads_inside) as there:
+            with pytest.raises(NotDelivered, match="leads to a private address"):
+                Others(Outgoing())(_push(_apprise(there.url)), NOW)
+            assert len(there.got) == 1
+    assert inside.got == []
+
+
 def test_the_watch_ends_with_the_sending_and_holds_nowhere_else() -> None:
     watch = Others(Outgoing())._watch
     with watch.over(on=True) as refused, pytest.raises(PermissionError):
@@ -64,3 +85,13 @@ def test_the_watch_ends_with_the_sending_and_holds_nowhere_else() -> None:
 def test_what_is_no_service_of_others_is_refused(address: str) -> None:
     with pytest.raises(NotDelivered):
         Others(PRIVATE)(_push(address), NOW)
+
+
+def test_no_address_makes_it_wait_longer_than_the_others_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Apprise takes the patience from the address."""
+    monkeypatch.setattr(others, "TIMEOUT_S", 0.3)
+    with receiver(lambda handler: time.sleep(8)) as there:
+        began = time.monotonic()
+        with pytest.raises(NotDelivered):
+            Others(PRIVATE)(_push(f"{_apprise(there.url)}?rto=3600&cto=3600&retry=9"), NOW)
+        assert time.monotonic() - began < 6
