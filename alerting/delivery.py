@@ -37,6 +37,7 @@ LEASE = timedelta(
 )  # longer than any way out takes (a mail server's steps of 10 s each), so that nobody else takes up what is under way
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 15.0, 3600.0  # between tries: doubled each time, from soon enough to about hourly
 TRIED_FOR = timedelta(hours=24)
+MARK_AGAIN_AFTER_S = (0.2, 1.0, 3.0, 10.0)  # as long as a database takes to start again
 ONCE = ("test",)  # whoever presses the button wants to know now
 AT_ONCE = 8  # channels served side by side; a slow one keeps one of them for seconds
 MOST_IN_A_ROW = 50  # notices of a channel before the others have their turn
@@ -86,8 +87,7 @@ def deliver_channel(
         if notice is None:
             return sent, True
         error = _try(ways, notice, now())
-        with connect() as conn:
-            _mark(conn, notice, error, now(), chance())
+        _mark_surely(connect, notice, error, now(), chance())
         if error is not None and notice.kind not in ONCE:
             return sent, False
     return MOST_IN_A_ROW, True
@@ -105,6 +105,18 @@ def _try(ways: Mapping[str, Sender], notice: Claimed, now: datetime) -> str | No
         )
         return f"it could not be sent ({type(error).__name__})"
     return None
+
+
+def _mark_surely(connect: Connect, notice: Claimed, error: str | None, now: datetime, chance: float) -> None:
+    """Also when the database is away for a moment just now: what is not marked is sent twice. Raises what it raised in the end."""
+    for wait_s in MARK_AGAIN_AFTER_S:
+        try:
+            with connect() as conn:
+                return _mark(conn, notice, error, now, chance)
+        except (psycopg.OperationalError, PoolTimeout):
+            time.sleep(wait_s)
+    with connect() as conn:
+        return _mark(conn, notice, error, now, chance)
 
 
 def _mark(conn: Conn, notice: Claimed, error: str | None, now: datetime, chance: float) -> None:

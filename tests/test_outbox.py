@@ -280,6 +280,27 @@ def test_it_goes_on_when_the_database_is_back(conn: Conn, database_url: str, mon
         deliverer.close()
 
 
+def test_a_database_that_is_away_between_send_and_mark_makes_no_duplicate(conn: Conn, database_url: str) -> None:
+    away: list[int] = []
+
+    def connect() -> Any:
+        if away:
+            away.pop()
+            raise psycopg.OperationalError("away")
+        return psycopg.connect(database_url)
+
+    def send(one: outbox.Claimed, now: object) -> None:
+        WAYS["webhook"](one, NOW)
+        away.append(1)
+
+    with receiver() as there:
+        channel(conn, there.url)
+        _announced(conn)
+        assert deliver_once(connect, Clock(), {"webhook": send}) == 1
+        assert len(there.got) == 1
+    assert [one.state for one in standing(database_url)] == ["sent"]
+
+
 def test_a_digest_that_cannot_be_written_holds_up_no_notice(conn: Conn, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> int:
         raise ValueError("no digest")
