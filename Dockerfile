@@ -15,6 +15,7 @@ WORKDIR /app
 COPY config.py ./
 COPY charging charging
 COPY db db
+COPY alerting alerting
 COPY api api
 COPY alerting alerting
 COPY dashboard dashboard

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIB = 1024 * 1024
@@ -102,6 +102,29 @@ class Settings(BaseSettings):
     tariff_per_kwh: float = Field(0.30, ge=0, description="Price of a kWh from the grid, to say what the loss costs.")
     currency: str = Field("EUR", min_length=3, max_length=3, description="Currency of the tariff, ISO 4217.")
     grid_co2_kg_per_kwh: float = Field(0.35, ge=0, description="CO2 intensity of the grid, to say what the loss emits.")
+    public_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s]+$",
+        description="Where people reach the pages, for the links in notices. Empty: notices have no link.",
+    )
+    notices_to_private: bool = Field(
+        False,
+        description="Whether notices may go to private addresses, like a receiver in your own network. Off: whoever may set a channel cannot make the server call what only it can reach.",
+    )
+    smtp_host: str | None = Field(None, description="The mail server that takes notices by e-mail. Empty: no e-mail.")
+    smtp_port: int = Field(587, ge=1, le=65535, description="Its port.")
+    smtp_user: str | None = Field(None, description="Name to log in with there. Empty: no log-in.")
+    smtp_password: SecretStr | None = Field(None, description="Its password. Never shown or logged.")
+    smtp_from: str | None = Field(
+        None,
+        pattern=r"^[^\s<>,;\x00-\x1f]+@[^\s<>,;\x00-\x1f]+$",
+        description="Sender of notices. Empty: the name to log in with where it is an address, else voltledger@ and the mail server.",
+    )
+    smtp_tls: Literal["starttls", "tls", "none"] = Field(
+        "starttls",
+        description="How the way to the mail server is encrypted: after greeting (port 587), from the start (465), or not, for one on the same machine.",
+    )
+
     map_tiles_url: str | None = Field(
         None, description="Online tiles under the map, as a Leaflet URL template. Empty: only our own base map, no outside request."
     )

@@ -54,7 +54,10 @@ def create_dash(settings: config.Settings | None = None) -> Dash:
     intake = Intake(committer, _limits(settings), _now)
     window = FleetWindow(policies)
     price = Price(settings.tariff_per_kwh, settings.grid_co2_kg_per_kwh)
-    server = api_app.create(ApiServices(reading, intake, policies, _now, window, settings.tick_s, price, settings.currency))
+    mail = settings.smtp_host is not None
+    server = api_app.create(
+        ApiServices(reading, intake, policies, _now, window, settings.tick_s, price, settings.currency, settings.notices_to_private, mail)
+    )
     money = Money(price, settings.currency)
     picture = FleetPicture(reading, settings.tick_s, settings.silent_after_s, money, window, _now)
     chargers_list = ChargerList(reading, settings.silent_after_s, window, _now)

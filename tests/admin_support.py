@@ -29,9 +29,9 @@ from tests.support import depot, van
 
 
 @contextmanager
-def served_admin(database_url: str) -> Iterator[str]:
+def served_admin(database_url: str, **chosen: Any) -> Iterator[str]:
     """The address of the whole product on a free port, under a strict content security policy."""
-    settings = config.Settings(_env_file=None, DATABASE_URL=database_url, port=0)
+    settings = config.Settings(_env_file=None, DATABASE_URL=database_url, port=0, **chosen)
     reading, writing = pool(database_url, 4, "read", 5, generic_plans=True), pool(database_url, 2, "write", 5)
     with writing.connection() as conn:
         partitions.ensure_ahead(conn, _now())
@@ -40,7 +40,8 @@ def served_admin(database_url: str) -> Iterator[str]:
         settings.body_bytes, settings.inflated_bytes, settings.batch_readings, settings.clock_ahead_s, None, settings.commit_wait_s
     )
     policies, window, price = Policies(), FleetWindow(Policies(), math.inf), Price(0.3, 0.35)
-    api = api_app.create(ApiServices(reading, Intake(committer, limits, _now), policies, _now, window, 1.0, price, "EUR"))
+    services = ApiServices(reading, Intake(committer, limits, _now), policies, _now, window, 1.0, price, "EUR", settings.notices_to_private)
+    api = api_app.create(services)
     picture = FleetPicture(reading, 1.0, 900, Money(price, "EUR"), window, _now)
     dash: Any = secured(
         composition._dash(api, Services(settings, reading, picture, policies, _now, ChargerList(reading, 900, window, _now)))
