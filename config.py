@@ -4,9 +4,11 @@ Nothing else in the project reads `os.environ`. The README's settings table is m
 """
 
 import os
+import sys
 from pathlib import Path
 from typing import Literal
 
+import structlog
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -133,6 +135,24 @@ class Settings(BaseSettings):
 def load() -> Settings:
     """The settings of this process. Raises pydantic.ValidationError naming each wrong value."""
     return Settings()
+
+
+def start_logs() -> None:
+    """How this process logs: one event a line, for people on a terminal, as JSON elsewhere; never the local variables of a traceback, which may hold secrets."""
+    people = sys.stdout.isatty()
+    renderers = (
+        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+        if people
+        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *renderers,
+        ]
+    )
 
 
 def child_environment(settings: Settings) -> dict[str, str]:

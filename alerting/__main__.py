@@ -4,14 +4,19 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import FrameType
 
 import click
 
 import config
+from alerting.delivery import AT_ONCE, Deliverer
 from alerting.leader import Leader
+from alerting.sending import outgoing
 from charging.verdict import Thresholds
+from db.engine import pool
 from db.queries.policies import Policies
 
 # Below the web server: on a busy machine readings come first.
@@ -24,6 +29,7 @@ def main() -> None:
     settings = config.load()
     if not settings.database_url:
         sys.exit("DATABASE_URL is not set: `python -m dashboard` starts this beside its own PostgreSQL")
+    config.start_logs()
     os.nice(_NICE)
     stop = threading.Event()
 
@@ -33,7 +39,21 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, ask_to_stop)
     policies = Policies(Thresholds(settings.thresholds, settings.plain_low, settings.plain_critical))
-    Leader(settings.database_url, policies, lambda: datetime.now(UTC), stop).run()
+    with pool(settings.database_url, AT_ONCE + 1, "notices", settings.statement_timeout_s) as connections:
+
+        @contextmanager
+        def delivering() -> Iterator[None]:
+            deliverer = Deliverer(connections.connection, _now, outgoing(settings)).start()
+            try:
+                yield
+            finally:
+                deliverer.close()
+
+        Leader(settings.database_url, policies, _now, stop, delivering).run()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 if __name__ == "__main__":

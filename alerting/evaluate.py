@@ -232,12 +232,12 @@ class _Telling:
             not first or alert_state.was_called_flapping(self._conn, one.key, self._now - FLAPPING_WITHIN, one.episode_id)
         )
         if not quiet:
-            told = self._announce(kind, f"episode:{one.episode_id}:{kind}", one, names)
+            told = self._announce(kind, _key(one, kind), one, names)
         alert_state.notified(self._conn, self._now, one.episode_id, one.severity)
         return told
 
     def _tell_end(self, one: Episode, names: Mapping[Subject, str]) -> int:
-        return self._announce("resolved", f"episode:{one.episode_id}:resolved", one, names)
+        return self._announce("resolved", _key(one, "resolved"), one, names)
 
     def _announce(self, kind: outbox.Kind, key: str, one: Episode, names: Mapping[Subject, str]) -> int:
         row = self._conn.execute(
@@ -262,6 +262,11 @@ class _Telling:
             "path": f"/alerts/{one.episode_id}",
         }
         return outbox.announce(self._conn, kind, key, body, one.severity, one.episode_id, self._now)
+
+
+def _key(one: Episode, kind: str) -> str:
+    """Also another one after a backup was restored, which counts episodes on from an older number."""
+    return f"episode:{one.episode_id}:{one.fired_at.timestamp():.0f}:{kind}"
 
 
 def _behind(one: Episode) -> Iterator[Subject]:

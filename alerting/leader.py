@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import datetime
 
 import psycopg
@@ -25,11 +25,19 @@ _LEADER_LOCK = 4_096_115_010
 
 
 class Leader:
-    """Evaluates every minute while it leads. `stop` ends it; an evaluation that has begun is brought to its end."""
+    """Evaluates every minute while it leads. `stop` ends it; an evaluation that has begun is brought to its end. `beside`: what only the
+    leader does, from the beginning of its lead to the end.
+    """
 
-    def __init__(self, database_url: str, policies: Policies, now: Callable[[], datetime], stop: threading.Event) -> None:
-        self._url, self._policies, self._now, self._stop = database_url, policies, now, stop
-        self.leads = threading.Event()
+    def __init__(
+        self,
+        database_url: str,
+        policies: Policies,
+        now: Callable[[], datetime],
+        stop: threading.Event,
+        beside: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
+        self._url, self._policies, self._now, self._stop, self._beside = database_url, policies, now, stop, beside
 
     def run(self) -> None:
         """Until stopped."""
@@ -39,7 +47,6 @@ class Leader:
                     self._lead(conn)
             except psycopg.Error as error:
                 log.warning("alerting_without_database", error=type(error).__name__)
-            self.leads.clear()
             self._stop.wait(AGAIN_S)
 
     def _lead(self, conn: Conn) -> None:
@@ -50,12 +57,14 @@ class Leader:
             if row and row[0]:
                 break
             self._stop.wait(AGAIN_S)
+        if self._stop.is_set():
+            return
         lookback = Lookback()
-        self.leads.set()
-        while not self._stop.is_set():
-            begun = time.monotonic()
-            self.once(conn, lookback)
-            self._stop.wait(max(0.0, EVERY_S - (time.monotonic() - begun)))
+        with self._beside():
+            while not self._stop.is_set():
+                begun = time.monotonic()
+                self.once(conn, lookback)
+                self._stop.wait(max(0.0, EVERY_S - (time.monotonic() - begun)))
 
     def once(self, conn: Conn, lookback: Lookback) -> None:
         """One evaluation; a failure is written down for people to see, and resolves nothing. Raises psycopg.Error when the connection is gone."""

@@ -36,6 +36,7 @@ def create_app(settings: config.Settings | None = None) -> Any:
 def create_dash(settings: config.Settings | None = None) -> Dash:
     """The Dash application; what browser tests start."""
     settings = settings or config.load()
+    config.start_logs()
     if not settings.database_url:
         raise SystemExit("DATABASE_URL is not set: start with `python -m dashboard`, which brings its own PostgreSQL")
     policies = Policies(Thresholds(settings.thresholds, settings.plain_low, settings.plain_critical))

@@ -8,9 +8,9 @@ from playwright.sync_api import Browser, expect
 from alerting.delivery import Deliverer
 from alerting.webhook import Webhook
 from tests.admin_support import _now, served_admin
-from tests.browser_support import Watched, open_browser, watch
+from tests.axe_support import findings
+from tests.browser_support import Watched, watch
 from tests.notice_support import PRIVATE, connecting, receiver
-from tests.test_browser_axe import grave
 
 pytestmark = [
     pytest.mark.browser,
@@ -18,13 +18,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 REFUSED = "status of 422"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One browser for the module."""
-    with open_browser() as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -68,7 +61,7 @@ def test_a_channel_is_added_tested_seen_to_fail_switched_off_and_deleted(desk: W
         expect(page.locator(".notice-sent tbody tr")).to_have_count(2)
         assert len(there.got) == 2
         assert secret not in page.content()
-        assert grave(page) == []
+        assert findings(page) == []
 
         page.get_by_role("button", name="Failing").click()
         expect(page.locator("#admin-count")).to_have_text("1")
@@ -91,6 +84,6 @@ def test_the_tab_fits_and_has_no_serious_finding(browser: Browser, database_url:
         page.get_by_role("button", name="Add a channel").click()
         page.wait_for_timeout(1_000)
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-        assert grave(page) == []
+        assert findings(page) == []
         watched.page.context.close()
     assert watched.faults == []

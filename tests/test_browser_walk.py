@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from tests.admin_support import served_admin, two_days
+from tests.axe_support import findings
 from tests.browser_support import BROWSER_MARKS, FakeFleet, served, watch
 from tests.ingestion_support import faked
 from tests.support import fresh_database
@@ -126,23 +126,13 @@ def world(request: pytest.FixtureRequest, postgres_url: str, template_database: 
         yield stops
 
 
-def findings(page: Page) -> list[str]:
-    """Rule, and the first elements it names."""
-    found = Axe().run(page).response["violations"]
-    return [
-        f"{one['id']}: {[node['html'][:160] for node in one['nodes'][:3]]}"
-        for one in found
-        if one["impact"] in GRAVE and one["id"] not in NOT_YET
-    ]
-
-
 def _seen(page: Page, stop: Stop, scheme: Scheme, width: int, folder: Path) -> list[str]:
     """What is wrong with this page; its picture is kept."""
     page.wait_for_load_state("networkidle")
     folder.mkdir(exist_ok=True)
     page.screenshot(path=folder / f"{stop.name}-{scheme}-{width}.png", full_page=True)
     wide = [] if page.evaluate("document.documentElement.scrollWidth <= window.innerWidth") else ["wider than the window"]
-    return wide + findings(page)
+    return wide + findings(page, GRAVE, NOT_YET)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
