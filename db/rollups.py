@@ -87,9 +87,10 @@ def rebuild(conn: Conn, side: Side, start: datetime, end: datetime) -> int:
 
 
 def learn_rhythms(conn: Conn, side: Side, now: datetime, devices: int = 500) -> int:
-    """Learn the median spacing of the devices' last 200 readings, oldest knowledge first; how many were looked at.
+    """Learn the median spacing of the devices' last 200 readings, and their counters' steps, oldest knowledge first; how many were looked at.
 
-    A device with fewer than 10 readings keeps the assumed rhythm.
+    A device with fewer than 10 readings keeps the assumed rhythm. A counter's step is the smallest energy of the last day's readings; one
+    that showed none keeps what was known.
     """
     rows = conn.execute(
         f"""SELECT {side.key} FROM {side.live}
@@ -98,10 +99,15 @@ def learn_rhythms(conn: Conn, side: Side, now: datetime, devices: int = 500) -> 
         (now, devices),
     ).fetchall()
     # All is read before the first row is locked, and rows are locked in the order of their keys: in any other, this and storing deadlock.
-    learned = [{"id": device, "now": now, "rhythm_s": _spacing_s(conn, side, device)} for device in sorted(str(row[0]) for row in rows)]
+    learned = [
+        {"id": device, "now": now, "rhythm_s": _spacing_s(conn, side, device), "step": _step_milliwh(conn, side, device, now)}
+        for device in sorted(str(row[0]) for row in rows)
+    ]
     with conn.cursor() as cursor:
         cursor.executemany(
-            f"UPDATE {side.live} SET rhythm_s = %(rhythm_s)s, rhythm_learned_at = %(now)s WHERE {side.key} = %(id)s", learned
+            f"""UPDATE {side.live} SET rhythm_s = %(rhythm_s)s, rhythm_learned_at = %(now)s, step_milliwh = coalesce(%(step)s, step_milliwh)
+                WHERE {side.key} = %(id)s""",
+            learned,
         )
     return len(rows)
 
@@ -114,6 +120,14 @@ def _spacing_s(conn: Conn, side: Side, device_id: str) -> int | None:
         (device_id,),
     ).fetchone()
     return int(str(row[0])) if row else None
+
+
+def _step_milliwh(conn: Conn, side: Side, device_id: str, now: datetime) -> int | None:
+    row = conn.execute(
+        f"SELECT min(smallest_milliwh) FROM {side.rollup} WHERE {side.key} = %s AND bucket > %s AND smallest_milliwh > 0",
+        (device_id, now - timedelta(hours=24)),
+    ).fetchone()
+    return None if row is None or row[0] is None else int(str(row[0]))
 
 
 def _kept(conn: Conn, start: datetime) -> datetime:

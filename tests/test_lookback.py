@@ -10,8 +10,11 @@ from hypothesis import strategies as st
 
 from charging.policy import Policy
 from charging.verdict import Verdict
+from db import rollups
 from db.queries import performance
+from db.queries.fleet_window import FleetWindow
 from db.queries.lookback import JUDGED, LADDER_H, Lookback, Seen
+from db.queries.policies import Policies
 from db.sides import METER, VEHICLE
 from tests.session_support import DAY, DEPOT, TRUCK, VAN, YARD, World, at, charging_conn, flow
 
@@ -143,3 +146,29 @@ def _last(world: World, vehicle: str, meter: str, now: datetime, hours: int) -> 
     last = DAY + (-(-(row[0] - DAY) // QUARTER) - 1) * QUARTER
     since = max(last - timedelta(hours=hours), now - timedelta(hours=24))
     return performance.summaries(world.conn, since, min(now, last + QUARTER), [vehicle])[vehicle].verdict
+
+
+def test_a_counters_step_is_known_from_its_day_where_an_hour_shows_none(world: World) -> None:
+    """Every reading of steady charging is as large as the one before: 183 Wh are taken for the step until a small one was seen."""
+    world.assign(VAN, DEPOT)
+    world.charge(at(8), 180)
+    unknown = performance.summaries(world.conn, at(9), at(10), [VAN])[VAN].uncertainty
+    world.charge(at(14), 1, ac_kw=0.06)
+    for side in (METER, VEHICLE):
+        rollups.learn_rhythms(world.conn, side, at(15))
+    known = performance.summaries(world.conn, at(9), at(10), [VAN])[VAN].uncertainty
+    (_, in_a_bin), *_ = performance.bins(world.conn, VAN, at(9), at(10))
+    fleet = FleetWindow(Policies()).refresh(world.conn, at(15)).summaries[VAN]
+    assert unknown == pytest.approx(0.01 + (183.3 + 168.7) / 11_000, abs=1e-4)
+    assert known == in_a_bin.uncertainty == pytest.approx(0.01 + (1 + 0.92) / 11_000, abs=1e-4)
+    assert fleet == performance.summaries(world.conn, at(-9), at(15), [VAN])[VAN]
+    assert seen(world, at(15))[VAN].summary.uncertainty == pytest.approx(0.01, abs=1e-3)
+
+
+def test_a_counter_that_shows_nothing_keeps_the_step_it_had(world: World) -> None:
+    world.assign(VAN, DEPOT)
+    world.charge(at(8), 60)
+    world.conn.execute("UPDATE live_meter SET step_milliwh = 1000")
+    rollups.learn_rhythms(world.conn, METER, at(40))
+    row = world.conn.execute("SELECT step_milliwh, rhythm_s FROM live_meter").fetchone()
+    assert row == (1000, 60)

@@ -53,6 +53,7 @@ class DeviceWindow:
         self.ids: list[str] = [""]
         self.index: dict[str, int] = {"": 0}
         self.rhythm_s = np.full(1, UNKNOWN_RHYTHM_S, np.int64)
+        self.step_milliwh = np.zeros(1, np.int64)
         self._hash, self._row = np.empty(0, np.int64), np.empty(0, np.int64)  # sorted by hash
         self._fields = DC_FIELDS if side is VEHICLE else AC_FIELDS
         self._first = 0  # the quarter in slot 0
@@ -104,7 +105,10 @@ class DeviceWindow:
             seen[n, hashes] = ints(arrays[f"live_{name}"])[known]
         rhythm_s = self.rhythm_s.copy()
         rhythm_s[hashes] = ints(arrays["live_rhythm_s"])[known]
-        self._rhythm_changed, self.rhythm_s = rhythm_s != self.rhythm_s, rhythm_s
+        step_milliwh = self.step_milliwh.copy()
+        step_milliwh[hashes] = ints(arrays["live_step"])[known]
+        self._rhythm_changed = (rhythm_s != self.rhythm_s) | (step_milliwh != self.step_milliwh)
+        self.rhythm_s, self.step_milliwh = rhythm_s, step_milliwh
         return seen
 
     def _rows(self, hashes: Ints) -> Ints:
@@ -130,6 +134,7 @@ class DeviceWindow:
         self.did = np.concatenate((self.did, self._empty(more)), axis=1)
         self._seen = np.concatenate((self._seen, np.full((3, more), _NEVER, np.int64)), axis=1)
         self.rhythm_s = np.append(self.rhythm_s, np.full(more, UNKNOWN_RHYTHM_S, np.int64))
+        self.step_milliwh = np.append(self.step_milliwh, np.zeros(more, np.int64))
         self.too_large = np.append(self.too_large, np.zeros(more, np.bool_))
 
     def _changes(self, live: Ints) -> tuple[Mask, Mask]:
@@ -263,8 +268,8 @@ def _hash(side: Side) -> str:
 def _live_sql(side: Side) -> str:
     return f"""
     WITH live AS (SELECT {_hash(side)} AS hash, recorded_at, received_at, coalesce(late_at, '-infinity') AS late_at,
-                         coalesce(rhythm_s, {UNKNOWN_RHYTHM_S}) AS rhythm_s FROM {side.live})
-    {gathered(("hash", "recorded_at", "received_at", "late_at", "rhythm_s"), "live")}"""
+                         coalesce(rhythm_s, {UNKNOWN_RHYTHM_S}) AS rhythm_s, coalesce(step_milliwh, 0) AS step FROM {side.live})
+    {gathered(("hash", "recorded_at", "received_at", "late_at", "rhythm_s", "step"), "live")}"""
 
 
 def _ids_sql(side: Side) -> str:

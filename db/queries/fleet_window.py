@@ -201,8 +201,8 @@ class FleetWindow:
         return changed
 
     def _weigh_some(self, of_vehicle: Ints, of_meter: Ints, start_us: int, at_us: int) -> Ints:
-        dc = self._vehicles.did[:, of_vehicle, self._vehicles.slots(start_us, at_us)]
-        ac = self._meters.did[:, of_meter, self._meters.slots(start_us, at_us)]
+        v, m = self._vehicles, self._meters
+        dc, ac = v.did[:, of_vehicle, v.slots(start_us, at_us)], m.did[:, of_meter, m.slots(start_us, at_us)]
         many, width = dc.shape[1:]
         cut_us = np.zeros((many, width), np.int64)
         cut_us[:, 0] = start_us % QUARTER_US
@@ -213,7 +213,7 @@ class FleetWindow:
             dc.reshape(len(dc), -1),
             ac.reshape(len(ac), -1),
         )
-        return weigh(quarters, Rhythms(self._vehicles.rhythm_s[of_vehicle], self._meters.rhythm_s[of_meter]))
+        return weigh(quarters, Rhythms(v.rhythm_s[of_vehicle], m.rhythm_s[of_meter], v.step_milliwh[of_vehicle], m.step_milliwh[of_meter]))
 
     def _ask(self, conn: Conn, dirty: Ints, start_us: int, at_us: int) -> list[str]:
         """The ordinary way."""

@@ -162,7 +162,12 @@ class _Did:
     """What some vehicles and their meters did over the last day: `last` is the slot in which either charged last, -1 where neither did."""
 
     def __init__(self, vehicles: DeviceWindow, meters: DeviceWindow, alone: _Alone, slots: slice, at_us: int) -> None:
-        self._rhythms = vehicles.rhythm_s[alone.vehicle], meters.rhythm_s[alone.meter]
+        self._rhythms = (
+            vehicles.rhythm_s[alone.vehicle],
+            meters.rhythm_s[alone.meter],
+            vehicles.step_milliwh[alone.vehicle],
+            meters.step_milliwh[alone.meter],
+        )
         self.dc = vehicles.did[:, alone.vehicle, slots]
         self.ac = meters.did[:, alone.meter, slots]
         self._beginning = int((at_us - 1) // QUARTER_US) - (slots.stop - slots.start - 1)  # the number of the quarter in slot 0
@@ -204,7 +209,7 @@ class _Did:
         number = np.tile(np.arange(whole), many)
         quarters = Quarters(index, number, np.zeros(many * whole, np.int64), dc.reshape(len(dc), -1), ac.reshape(len(ac), -1))
         group = 2 * index + counts.ravel()
-        rhythms = Rhythms(self._rhythms[0][rows], self._rhythms[1][rows])
+        rhythms = Rhythms(*(values[rows] for values in self._rhythms))
         return np.asarray(weigh(quarters, rhythms, group, np.repeat(np.arange(many), 2))[1::2])
 
 

@@ -210,6 +210,9 @@ def _stretches(arrays: dict[str, bytes | None], start_us: int) -> _Stretches:
     np.maximum.at(ac_s, vehicle, ints(arrays["stretch_ac_rhythm_s"])[order])
     dc_s = np.zeros(len(ids), np.int64)
     dc_s[vehicle] = ints(arrays["stretch_dc_rhythm_s"])[order]
+    dc_step, ac_step = np.zeros(len(ids), np.int64), np.zeros(len(ids), np.int64)
+    dc_step[vehicle] = ints(arrays["stretch_dc_step"])[order]
+    np.maximum.at(ac_step, vehicle, ints(arrays["stretch_ac_step"])[order])  # of several meters the coarsest
     return _Stretches(
         start_us=start_us,
         ids=ids,
@@ -217,7 +220,7 @@ def _stretches(arrays: dict[str, bytes | None], start_us: int) -> _Stretches:
         meters=[meters[n] for n in order],
         from_us=ints(arrays["stretch_span_from"])[order],
         to_us=ints(arrays["stretch_span_to"])[order],
-        rhythms=Rhythms(dc_s, np.where(ac_s > 0, ac_s, UNKNOWN_RHYTHM_S)),
+        rhythms=Rhythms(dc_s, np.where(ac_s > 0, ac_s, UNKNOWN_RHYTHM_S), dc_step, ac_step),
         concerned=list(
             zip(
                 texts(arrays["assigned_vehicle_id"]),
@@ -231,7 +234,7 @@ def _stretches(arrays: dict[str, bytes | None], start_us: int) -> _Stretches:
     )
 
 
-_STRETCH = ("n", "vehicle_id", "meter_id", "span_from", "span_to", "dc_rhythm_s", "ac_rhythm_s")
+_STRETCH = ("n", "vehicle_id", "meter_id", "span_from", "span_to", "dc_rhythm_s", "ac_rhythm_s", "dc_step", "ac_step")
 _ASSIGNED = ("vehicle_id", "meter_id", "span_from", "span_to")
 
 
@@ -250,13 +253,14 @@ def _sql(days: Days) -> str:
         SELECT vehicle_id, meter_id, greatest(valid_from, %(start)s) AS span_from, least(valid_to, %(end)s) AS span_to FROM timeline
         WHERE meter_id IS NOT NULL AND valid_from < %(end)s AND (valid_to IS NULL OR valid_to > %(start)s)
     ), live AS (
-        SELECT vehicle_id, coalesce(rhythm_s, {UNKNOWN_RHYTHM_S}) AS rhythm_s FROM live_vehicle WHERE vehicle_id = ANY(%(ids)s)
+        SELECT vehicle_id, coalesce(rhythm_s, {UNKNOWN_RHYTHM_S}) AS rhythm_s, step_milliwh FROM live_vehicle WHERE vehicle_id = ANY(%(ids)s)
     ), known AS (
         SELECT vehicle_id FROM live UNION SELECT vehicle_id FROM assignment WHERE vehicle_id = ANY(%(ids)s)
     ), stretch AS MATERIALIZED (
         SELECT row_number() OVER (ORDER BY known.vehicle_id, a.span_from) AS n, known.vehicle_id, coalesce(a.meter_id, '') AS meter_id,
                coalesce(a.span_from, %(start)s) AS span_from, coalesce(a.span_to, %(end)s) AS span_to,
-               coalesce(live.rhythm_s, {UNKNOWN_RHYTHM_S}) AS dc_rhythm_s, coalesce(live_meter.rhythm_s, 0) AS ac_rhythm_s
+               coalesce(live.rhythm_s, {UNKNOWN_RHYTHM_S}) AS dc_rhythm_s, coalesce(live_meter.rhythm_s, 0) AS ac_rhythm_s,
+               coalesce(live.step_milliwh, 0) AS dc_step, coalesce(live_meter.step_milliwh, 0) AS ac_step
         FROM known LEFT JOIN live USING (vehicle_id) LEFT JOIN assigned a USING (vehicle_id) LEFT JOIN live_meter USING (meter_id)
     ), of_vehicle AS (
         SELECT n, vehicle_id AS device_id, span_from, span_to FROM stretch

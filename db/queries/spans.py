@@ -78,12 +78,13 @@ def happened(conn: Conn, spans: Sequence[Span], cases: int) -> Happened:
 
 def _rhythms(arrays: dict[str, bytes | None], case: Ints, cases: int) -> Rhythms:
     of_span = case[ints(arrays["rhythm_n"]) - 1]
-    found = []
-    for name in ("dc_s", "ac_s"):
-        slowest = np.zeros(cases, np.int64)
-        np.maximum.at(slowest, of_span, ints(arrays[f"rhythm_{name}"]))
-        found.append(np.where(slowest > 0, slowest, UNKNOWN_RHYTHM_S))
-    return Rhythms(found[0], found[1])
+    most = []
+    for name in ("dc_s", "ac_s", "dc_step", "ac_step"):
+        found = np.zeros(cases, np.int64)
+        np.maximum.at(found, of_span, ints(arrays[f"rhythm_{name}"]))
+        most.append(found)
+    dc_s, ac_s = (np.where(found > 0, found, UNKNOWN_RHYTHM_S) for found in most[:2])
+    return Rhythms(dc_s, ac_s, most[2], most[3])
 
 
 def evidence(conn: Conn, spans: Sequence[Span], cases: int) -> list[Evidence]:
@@ -119,11 +120,11 @@ def _sql(days: Days) -> str:
         SELECT n, vehicle_id COLLATE "C" AS vehicle_id, meter_id COLLATE "C" AS meter_id, span_from, span_to
         FROM unnest(%(vehicles)s, %(meters)s, %(since)s, %(until)s) WITH ORDINALITY AS t(vehicle_id, meter_id, span_from, span_to, n)
     ), rhythm AS (
-        SELECT n, coalesce(v.rhythm_s, 0) AS dc_s, coalesce(m.rhythm_s, 0) AS ac_s
+        SELECT n, coalesce(v.rhythm_s, 0) AS dc_s, coalesce(m.rhythm_s, 0) AS ac_s, coalesce(v.step_milliwh, 0) AS dc_step, coalesce(m.step_milliwh, 0) AS ac_step
         FROM span LEFT JOIN live_vehicle v USING (vehicle_id) LEFT JOIN live_meter m USING (meter_id)
     ), of_vehicle AS (
         SELECT n, vehicle_id AS device_id, span_from, span_to FROM span WHERE vehicle_id <> ''
     ), of_meter AS (
         SELECT n, meter_id AS device_id, span_from, span_to FROM span WHERE meter_id <> ''
     ), {pieces_sql(VEHICLE, days, "of_vehicle", with_soc_max=True)}, {pieces_sql(METER, days, "of_meter")}
-    SELECT * FROM ({gathered(("n", "dc_s", "ac_s"), "rhythm")}) r, ({gathered_pieces(VEHICLE, with_soc_max=True)}) v, ({gathered_pieces(METER)}) m"""
+    SELECT * FROM ({gathered(("n", "dc_s", "ac_s", "dc_step", "ac_step"), "rhythm")}) r, ({gathered_pieces(VEHICLE, with_soc_max=True)}) v, ({gathered_pieces(METER)}) m"""

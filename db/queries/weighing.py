@@ -58,10 +58,14 @@ class Pieces:
 
 @dataclass(frozen=True, slots=True)
 class Rhythms:
-    """Seconds between two readings, by vehicle: its own and its meter's."""
+    """By vehicle, of its own and of its meter's device: seconds between two readings, and the counter's step in thousandths of a
+    watt-hour as learned, 0 where it is not.
+    """
 
     dc_s: Ints
     ac_s: Ints
+    dc_step: Ints
+    ac_step: Ints
 
 
 # Columns of what `weigh` returns.
@@ -110,6 +114,10 @@ def weigh(quarters: Quarters, rhythms: Rhythms, group: Ints | None = None, group
     found[:, _CHARGING_S] = found[:, _PLAIN_S] = _UNKNOWN_S
     found[:, _DC_RHYTHM], found[:, _AC_RHYTHM] = rhythms.dc_s[vehicle], rhythms.ac_s[vehicle]
     _total(found, quarters, group)
+    for column, learned in ((_DC_SMALLEST, rhythms.dc_step[vehicle]), (_AC_SMALLEST, rhythms.ac_step[vehicle])):
+        # An hour of steady charging shows no step: each reading is as large as the one before.
+        finer = (learned > 0) & (learned < found[:, column])
+        found[finer, column] = learned[finer]
     found[:, _IDLE_DC], found[:, _IDLE_AC] = found[:, _DC_MILLIWH], found[:, _AC_MILLIWH]
     active = _charged(quarters)
     if len(active):
