@@ -10,6 +10,7 @@ from psycopg_pool import ConnectionPool
 from charging.fleet import FleetSummary, total
 from charging.losses import Price
 from charging.verdict import Summary, Verdict
+from dashboard.alerts_now import AlertsNow, alerts_now
 from dashboard.costs import Bill, bill, own_prices
 from dashboard.kept import SAME_TICK, Kept
 from dashboard.pictures import Album, Content, Picture
@@ -58,18 +59,20 @@ class FleetPicture(Kept):
         with self._pool.connection() as conn:
             vehicles, meters = devices.vehicles(conn, now), {m.meter_id: m for m in devices.meters(conn)}
             own = own_prices(sites.sites(conn), self._money.price)
+            told = alerts_now(conn, now)
         spent = bill(vehicles, meters, day.summaries, own, self._money.price)
-        return self._drawn(vehicles, meters, day, spent, now)
+        return self._drawn(vehicles, meters, day, spent, told, now)
 
     def nothing(self) -> dict[str, Any]:
         """No figures."""
         columns: dict[str, Any] = {name: [] for name in _COLUMNS}
         return {"asOf": None, "windowFrom": None, "windowTo": None, "stale": True, "figures": None, "vehicles": columns, "alerts": []}
 
-    def _drawn(self, vehicles: list[VehicleNow], meters: dict[str, MeterNow], day: FleetDay, spent: Bill, now: datetime) -> dict[str, Any]:
+    def _drawn(
+        self, vehicles: list[VehicleNow], meters: dict[str, MeterNow], day: FleetDay, spent: Bill, told: AlertsNow, now: datetime
+    ) -> dict[str, Any]:
         at, evidence = day.at, day.summaries
         rows = [_row(v, meters.get(v.meter_id or ""), evidence.get(v.vehicle_id), now, self._silent_after_s) for v in vehicles]
-        alerts = _alerts(vehicles, evidence, at)
         silent_before = now - timedelta(seconds=self._silent_after_s)
         return {
             # The tick's time rounded to the evidence: a fleet in which nothing changed gives the same bytes and so a 304.
@@ -84,13 +87,13 @@ class FleetPicture(Kept):
                 "silent": sum(1 for row in rows if row["silent"]),
                 "charging": sum(1 for row in rows if row["charging"]),
                 "chargingKw": round(sum(row["powerKw"] or 0 for row in rows if row["charging"]), 1),
-                "alerts": len(alerts),
-                "critical": sum(1 for alert in alerts if alert["severity"] == "critical"),
+                **told.figures,
                 "meters": len(meters),
                 "metersReporting": sum(1 for m in meters.values() if m.recorded_at and m.recorded_at >= silent_before),
             },
             "vehicles": {name: [row[name] for row in rows] for name in _COLUMNS},
-            "alerts": alerts,
+            "alerts": told.rows,
+            "alertsMark": told.mark,
         }
 
 
@@ -150,26 +153,6 @@ def _judged(s: Summary | None) -> dict[str, Any]:
         "verdict": s.verdict.value if s else Verdict.UNMAPPED.value,
         "severity": s.severity if s else None,
     }
-
-
-def _alerts(vehicles: list[VehicleNow], evidence: dict[str, Summary], at: datetime) -> list[dict[str, Any]]:
-    low = [(v, s) for v in vehicles if (s := evidence.get(v.vehicle_id)) and s.verdict is Verdict.LOW]
-    low.sort(key=lambda one: (one[1].severity != "critical", one[1].ratio or 0))
-    return [
-        {
-            "vehicleId": v.vehicle_id,
-            "name": v.name,
-            "site": v.site_name,
-            "meterId": ", ".join(s.meter_ids),
-            **{name: value for name, value in _judged(s).items() if name != "verdict"},
-            "coverageVehicle": _r(s.coverage_vehicle, 3),
-            "coverageMeter": _r(s.coverage_meter, 3),
-            "reason": s.reason,
-            "windowFrom": _z(at - WINDOW),
-            "windowTo": _z(at),
-        }
-        for v, s in low
-    ]
 
 
 def _figures(fleet: FleetSummary, spent: Bill, currency: str) -> dict[str, Any]:

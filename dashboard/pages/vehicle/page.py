@@ -16,6 +16,7 @@ from charging.losses import Price
 from dashboard import figures
 from dashboard import format as fmt
 from dashboard.components.plain import plain
+from dashboard.pages.alerts import of_subject
 from dashboard.pages.vehicle import drawing, loading
 from dashboard.pages.vehicle.loading import RANGES
 
@@ -137,6 +138,7 @@ def layout(vehicle_id: str = "", range: str = "24h", at: str | None = None, **_:
                 [html.Div([html.H2("Over time"), _legend(), html.Span(id="vehicle-history")], className="card-head"), _graph()],
                 className="card when-known",
             ),
+            of_subject.place("vehicle", vehicle_id),
             html.Div(_place("vehicle-sessions"), className="when-known"),
             html.Div([_place("vehicle-assignments"), _readings()], className="vehicle-pair is-uneven when-known"),
         ],
