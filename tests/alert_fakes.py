@@ -9,6 +9,7 @@ from unittest.mock import patch
 
 from dashboard.pages.alerts import loading, of_subject
 from dashboard.pages.alerts.loading import Bins, Card, History, Inbox, Silences
+from dashboard.pages.vehicle.loading import RANGES
 from db.alert_people import Silence
 from db.queries.alert_story import Action, Evaluation, Notice, Step, Story
 from db.queries.alerts import Counts, Episode, Pending, Wanted
@@ -103,7 +104,7 @@ class FakeAlerts:
             return None
         end = now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
         row = browser_support.fleet_row(self._fleet, one.subject_id)
-        bins = browser_support.timeline(row, browser_support.RANGES["24h"], end).bins
+        bins = browser_support.timeline(row, RANGES["24h"], end).bins
         return Card(now, story(one, now), (0, []), Bins(bins, 3600, end), 1, fine(now))
 
     def load_of_subject(self, _: Any, kind: str, subject_id: str, now: datetime) -> list[Episode]:

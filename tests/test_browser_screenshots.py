@@ -36,10 +36,16 @@ def _shoot(watched: Watched, path: str, file: Path, ready: str = "#main [data-st
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", SIZES)
 def test_pages(browser: Browser, project: Path, scheme: Any, width: int) -> None:
-    """Fleet, chosen vehicle, alerts, vehicle, unknown vehicle."""
+    """Fleet, chosen vehicle, alerts, one of them, vehicle, unknown vehicle."""
     fleet = FakeFleet(200)
     low = next(row["id"] for row in fleet.rows if row["severity"])
-    pages = {"fleet": "/", "panel": f"/?vehicle={low}", "alerts": f"/alerts?vehicle={low}", "vehicle": f"/vehicles/{low}"}
+    pages = {
+        "fleet": "/",
+        "panel": f"/?vehicle={low}",
+        "alerts": "/alerts",
+        "alert": f"/alerts/{int(low[4:]) + 1}",
+        "vehicle": f"/vehicles/{low}",
+    }
     with served(fleet) as address:
         watched = watch(browser, address, width, SIZES[width], scheme)
         for name, path in pages.items():
