@@ -18,14 +18,13 @@ _NAMES = """
 _NAME = "coalesce(v.name, m.name, CASE WHEN e.subject_kind = 'site' THEN s.name END)"
 
 # A silence holds for what it names; a null names everything. Of several the one that lasts longest counts.
-_SILENCED = """
-    LEFT JOIN LATERAL (
-        SELECT silence_id, ends_at, reason FROM alert_silence
-        WHERE e.resolved_at IS NULL AND ended_at IS NULL AND starts_at <= %(now)s AND ends_at > %(now)s
-          AND coalesce(rule = e.rule, true)
-          AND coalesce(subject_kind = e.subject_kind AND subject_id = e.subject_id, true)
-          AND (site_id IS NULL OR site_id = e.site_id OR (e.subject_kind = 'site' AND site_id = e.subject_id))
-        ORDER BY ends_at DESC LIMIT 1) z ON true"""
+_SILENCES_OF = """
+    SELECT silence_id, ends_at, reason FROM alert_silence
+    WHERE ended_at IS NULL AND starts_at <= %(now)s AND ends_at > %(now)s
+      AND coalesce(rule = e.rule, true)
+      AND coalesce(subject_kind = e.subject_kind AND subject_id = e.subject_id, true)
+      AND (site_id IS NULL OR site_id = e.site_id OR (e.subject_kind = 'site' AND site_id = e.subject_id))"""
+_SILENCED = f"LEFT JOIN LATERAL ({_SILENCES_OF} AND e.resolved_at IS NULL ORDER BY ends_at DESC LIMIT 1) z ON true"
 
 # An alert is held back only as long as the one that explains it is open; once it is over, that stays as its history.
 _EPISODES = f"""
@@ -201,10 +200,15 @@ def counts(conn: Conn, now: datetime) -> Counts:
                        count(*) FILTER (WHERE own AND severity = 'critical') AS critical,
                        count(*) FILTER (WHERE own AND state = 'recovering') AS recovering,
                        count(*) FILTER (WHERE own AND acknowledged_at IS NOT NULL) AS acknowledged,
-                       count(*) FILTER (WHERE own AND silence_id IS NOT NULL) AS silenced,
-                       count(*) FILTER (WHERE own AND acknowledged_at IS NULL AND silence_id IS NULL) AS needing,
+                       count(*) FILTER (WHERE own AND silenced) AS silenced,
+                       count(*) FILTER (WHERE own AND acknowledged_at IS NULL AND NOT silenced) AS needing,
                        (SELECT count(*) FROM alert_standing WHERE state = 'pending') AS pending
-                FROM (SELECT *, held_back_by IS NULL AS own FROM ({_EPISODES}) e WHERE resolved_at IS NULL) e""".encode(),
+                FROM (SELECT e.severity, t.state, e.acknowledged_at, h.episode_id IS NULL AS own,
+                             CASE WHEN h.episode_id IS NULL THEN EXISTS ({_SILENCES_OF}) END AS silenced
+                      FROM alert_episode e
+                      LEFT JOIN alert_standing t ON (t.rule, t.subject_kind, t.subject_id) = (e.rule, e.subject_kind, e.subject_id)
+                      LEFT JOIN alert_episode h ON h.episode_id = e.held_back_by AND h.resolved_at IS NULL
+                      WHERE e.resolved_at IS NULL) e""".encode(),
             {"now": now},
         ).fetchone()
     assert found is not None

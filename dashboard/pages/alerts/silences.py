@@ -27,7 +27,7 @@ def _active(o: Silences, tz: tzinfo) -> Any:
         return empty(
             "No silence holds: notices go out for every alert. Make one here, or with the key s on an alert, for what you know of already."
         )
-    found = [_row(one, tz, f"until {fmt.moment(one.ends_at, tz)}, {fmt.age(one.ends_at - o.now)} more", _end(one)) for one in o.active]
+    found = [_row(one, tz, f"{fmt.moment(one.ends_at, tz)}, {fmt.age(one.ends_at - o.now)} more", _end(one)) for one in o.active]
     return _table("Silences that hold", found)
 
 
