@@ -129,6 +129,7 @@ def test_from_an_alert_to_its_evidence_somebody_takes_it_on_silences_it_and_sees
     desk.faults[:] = [fault for fault in desk.faults if "status of 422" not in fault]  # the browser writes what was refused
 
 
+@pytest.mark.slow
 def test_filters_live_in_the_address_and_new_alerts_come_without_losing_focus_or_what_is_typed(desk: Watched, database: str) -> None:
     page = desk.go("/alerts?severity=critical&q=van", READY)
     expect(page.locator("#alerts-list li")).to_have_count(1)
@@ -158,6 +159,7 @@ ALL = {"/alerts": "ready", "/alerts/1": "ready", "/alerts/history": "ready", "/a
 SOME = {"/alerts/1": "ready", "/alerts/silences": "ready"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("scheme", "width", "pages"), [("light", 1400, SOME), ("dark", 390, ALL)])
 def test_every_page_of_alerts_is_clean_fits_and_reads_aloud(
     browser: Browser, address: str, scheme: Any, width: int, pages: dict[str, str]
@@ -177,6 +179,7 @@ def test_every_page_of_alerts_is_clean_fits_and_reads_aloud(
     assert watched.faults == []
 
 
+@pytest.mark.slow
 def test_without_the_database_the_list_stays_and_the_next_page_fills_itself_when_it_is_back(browser: Browser) -> None:
     fleet = FakeFleet(60)
     with served(fleet) as address:
