@@ -15,7 +15,9 @@ WORKDIR /app
 COPY config.py ./
 COPY charging charging
 COPY db db
+COPY alerting alerting
 COPY api api
+COPY alerting alerting
 COPY dashboard dashboard
 COPY simulator simulator
 COPY assets assets

@@ -3,6 +3,8 @@
 SHELL := bash
 PYTHON := .venv/bin/python
 VEHICLES ?= 200
+# Most tests wait for a browser, a process or a disk: two at a time take two thirds of the time, each with a PostgreSQL of its own.
+TESTS_AT_ONCE ?= 2
 
 .PHONY: help run serve psql test check bench bench-quick bench-ui dataset lint format lock clean setup setup-dev
 
@@ -21,10 +23,10 @@ psql: setup ## A SQL prompt on the database in use
 test: setup-dev ## Everything, against real PostgreSQL and a real browser
 	@tools/setup-browser.sh
 	@$(MAKE) --no-print-directory lint
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -n $(TESTS_AT_ONCE) --dist loadfile
 
 check: lint ## The fast part: lint, and the tests that are neither slow nor in a browser
-	$(PYTHON) -m pytest -m "not slow and not browser"
+	$(PYTHON) -m pytest -n $(TESTS_AT_ONCE) --dist loadfile -m "not slow and not browser"
 
 bench: setup ## Side by side with limits and peers; keeps the table in docs/benchmarks.md
 	$(PYTHON) -m bench --write

@@ -4,10 +4,12 @@ Nothing else in the project reads `os.environ`. The README's settings table is m
 """
 
 import os
+import sys
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+import structlog
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIB = 1024 * 1024
@@ -102,6 +104,29 @@ class Settings(BaseSettings):
     tariff_per_kwh: float = Field(0.30, ge=0, description="Price of a kWh from the grid, to say what the loss costs.")
     currency: str = Field("EUR", min_length=3, max_length=3, description="Currency of the tariff, ISO 4217.")
     grid_co2_kg_per_kwh: float = Field(0.35, ge=0, description="CO2 intensity of the grid, to say what the loss emits.")
+    public_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s]+$",
+        description="Where people reach the pages, for the links in notices. Empty: notices have no link.",
+    )
+    notices_to_private: bool = Field(
+        False,
+        description="Whether notices may go to private addresses, like a receiver in your own network. Off: whoever may set a channel cannot make the server call what only it can reach.",
+    )
+    smtp_host: str | None = Field(None, description="The mail server that takes notices by e-mail. Empty: no e-mail.")
+    smtp_port: int = Field(587, ge=1, le=65535, description="Its port.")
+    smtp_user: str | None = Field(None, description="Name to log in with there. Empty: no log-in.")
+    smtp_password: SecretStr | None = Field(None, description="Its password. Never shown or logged.")
+    smtp_from: str | None = Field(
+        None,
+        pattern=r"^[^\s<>,;\x00-\x1f]+@[^\s<>,;\x00-\x1f]+$",
+        description="Sender of notices. Empty: the name to log in with where it is an address, else voltledger@ and the mail server.",
+    )
+    smtp_tls: Literal["starttls", "tls", "none"] = Field(
+        "starttls",
+        description="How the way to the mail server is encrypted: after greeting (port 587), from the start (465), or not, for one on the same machine.",
+    )
+
     map_tiles_url: str | None = Field(
         None, description="Online tiles under the map, as a Leaflet URL template. Empty: only our own base map, no outside request."
     )
@@ -110,6 +135,24 @@ class Settings(BaseSettings):
 def load() -> Settings:
     """The settings of this process. Raises pydantic.ValidationError naming each wrong value."""
     return Settings()
+
+
+def start_logs() -> None:
+    """How this process logs: one event a line, for people on a terminal, as JSON elsewhere; never the local variables of a traceback, which may hold secrets."""
+    people = sys.stdout.isatty()
+    renderers = (
+        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+        if people
+        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *renderers,
+        ]
+    )
 
 
 def child_environment(settings: Settings) -> dict[str, str]:

@@ -10,6 +10,7 @@ from werkzeug.routing import Map
 from api import (
     alerts,
     analytics,
+    channels,
     descriptions,
     efficiency,
     errors,
@@ -64,6 +65,7 @@ def create(services: Services) -> OpenAPI:
         mappings,
         bulk,
         alerts,
+        channels,
         ingestion,
         operations,
     ):

@@ -281,9 +281,66 @@ class ReportQuery(Query):
         description="CSV only: begin with a byte order mark, for spreadsheets that take a file for something else than UTF-8 without it",
     )
     vehicleId: list[Annotated[str, Field(pattern=_ID)]] = Field([], max_length=100, description="Only these vehicles; repeatable")
+    site: list[Annotated[str, Field(pattern=_ID)]] = Field(
+        [], max_length=100, description="Only vehicles that belong to this site, by its id; repeatable"
+    )
 
 
 class SummariesReportQuery(ReportQuery):
     """And which verdicts."""
 
     verdict: list[Verdict] = Field([], max_length=len(Verdict), description="Only summaries with one of these; repeatable")
+
+
+class ChannelPath(BaseModel):
+    """/{channelId}"""
+
+    channelId: int = Field(ge=1, le=2**62)
+
+
+class ByQuery(Query):
+    """Who asks."""
+
+    by: By | None = None
+
+
+class ChannelChangeBody(BaseModel):
+    """How people are told, all of it anew; `address` and `secret` stay as they are where absent or null."""
+
+    name: Name
+    kind: Literal["webhook", "email", "apprise"]
+    address: str | None = Field(
+        None,
+        repr=False,
+        min_length=1,
+        max_length=2000,
+        pattern=_TEXT,
+        description="A URL, an e-mail address, or an Apprise URL. Answers show its scheme and host only",
+    )
+    secret: str | None = Field(
+        None, repr=False, min_length=16, max_length=500, pattern=_TEXT, description="Webhook: the key of its signature. Never shown"
+    )
+    newSecret: bool = Field(False, description="Webhook: make a new secret and show it once")
+    enabled: bool = True
+    leastSeverity: Literal["warning", "critical"] = Field("warning", description="critical: nothing of what is a warning only")
+    digestAt: str | None = Field(None, pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", description="Local time of the daily digest; null: none")
+    digestZone: str = Field("UTC", max_length=64, description="IANA name")
+    by: By | None = None
+
+
+class ChannelBody(ChannelChangeBody):
+    """A new channel. A webhook without a secret gets one, shown in the answer once."""
+
+    address: str = Field(
+        repr=False, min_length=1, max_length=2000, pattern=_TEXT, description="A URL, an e-mail address, or an Apprise URL"
+    )
+
+
+class NoticesQuery(Query):
+    """Which part of the outbox."""
+
+    channel: int | None = Field(None, ge=1, le=2**62, description="Only of this channel")
+    state: Literal["waiting", "sent", "givenUp"] | None = None
+    id: int | None = Field(None, ge=1, le=2**62, description="Only this notice")
+    after: int | None = Field(None, ge=1, le=2**62, description="The last noticeId of the page before")
+    limit: int = Field(100, ge=1, le=1000)

@@ -16,7 +16,7 @@ from api.exporting.sites import SITE_COLUMNS
 from api.exporting.summaries import SUMMARY_COLUMNS, summary_facts
 from api.exporting.window import Window, window
 from api.params import ReportQuery, SummariesReportQuery
-from api.reports import head, known_vehicles, style
+from api.reports import head, known_vehicles, named_vehicles, style
 from api.services import Services
 
 _TAG = Tag(name="Reports", description="Summaries and sessions of the whole fleet, as CSV, Parquet or JSON")
@@ -65,7 +65,7 @@ def _first(columns: Sequence[Column], facts: Generator[Any, None, None], most: i
 
 
 def _summaries(services: Services, asked: Window, query: SummariesReportQuery) -> dict[str, object]:
-    vehicle_ids = known_vehicles(services, query.vehicleId)
+    vehicle_ids = known_vehicles(services, query)
     looked_at = vehicle_ids[: VEHICLES if query.verdict else ROWS]
     rows = _first(SUMMARY_COLUMNS, summary_facts(services, asked, looked_at, query.verdict), ROWS)
     if not query.verdict:
@@ -78,8 +78,7 @@ def _summaries(services: Services, asked: Window, query: SummariesReportQuery) -
 
 
 def _sessions(services: Services, asked: Window, query: ReportQuery) -> dict[str, object]:
-    vehicle_ids = known_vehicles(services, query.vehicleId) if query.vehicleId else []
-    rows = _first(SESSION_COLUMNS, session_facts(services, asked, vehicle_ids), ROWS + 1)
+    rows = _first(SESSION_COLUMNS, session_facts(services, asked, named_vehicles(services, query)), ROWS + 1)
     return _counted(rows[:ROWS], None if len(rows) > ROWS else len(rows), "unknown" if len(rows) > ROWS else "exact")
 
 

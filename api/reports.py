@@ -1,6 +1,6 @@
 """Summaries and sessions of the whole fleet over any window, as files: streamed, and never cut short silently."""
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from itertools import chain, islice
@@ -19,7 +19,7 @@ from api.exporting.window import Window, refused, window
 from api.params import ReportQuery, SummariesReportQuery
 from api.services import Services
 from api.words import z
-from db.queries import performance
+from db.queries import performance, reporting
 
 _TAG = Tag(name="Reports", description="Summaries and sessions of the whole fleet, as CSV, Parquet or JSON")
 TOTAL_VEHICLES = "X-Total-Vehicles"
@@ -34,7 +34,7 @@ def register(app: OpenAPI, services: Services) -> None:
     @app.get("/v1/reports/summaries", tags=[_TAG], summary="A row per vehicle: energy, efficiency, loss and verdict over any window")
     def get_summaries(query: SummariesReportQuery) -> Response:
         def begin(asked: Window) -> tuple[Generator[object, None, None], dict[str, str]]:
-            vehicle_ids = known_vehicles(services, query.vehicleId)
+            vehicle_ids = known_vehicles(services, query)
             return summary_facts(services, asked, vehicle_ids, query.verdict), {TOTAL_VEHICLES: str(len(vehicle_ids))}
 
         return _report("summaries", slots, query, services.now(), SUMMARY_COLUMNS, begin)
@@ -42,20 +42,34 @@ def register(app: OpenAPI, services: Services) -> None:
     @app.get("/v1/reports/sessions", tags=[_TAG], summary="A row per charging session that ended in any window")
     def get_sessions(query: ReportQuery) -> Response:
         def begin(asked: Window) -> tuple[Generator[object, None, None], dict[str, str]]:
-            vehicle_ids = known_vehicles(services, query.vehicleId) if query.vehicleId else []
-            return session_facts(services, asked, vehicle_ids), {}
+            return session_facts(services, asked, named_vehicles(services, query)), {}
 
         return _report("sessions", slots, query, services.now(), SESSION_COLUMNS, begin)
 
 
-def known_vehicles(services: Services, wanted: Sequence[str]) -> list[str]:
-    """The vehicles a report is about, in order: every one there is, or those that are named. Raises Problem 422 where one of these is unknown."""
+def known_vehicles(services: Services, query: ReportQuery) -> list[str]:
+    """The vehicles a report is about, in order: every one there is, or those that are named and at the sites that are.
+
+    Raises Problem 422 where one of these is unknown.
+    """
     with services.reading() as conn:
         known = performance.known_vehicles(conn)
-    unknown = sorted(set(wanted).difference(known))
+        of_sites = reporting.vehicles_of_sites(conn, query.site) if query.site else {}
+    _refuse_unknown("vehicleId", "vehicle", set(query.vehicleId).difference(known))
+    _refuse_unknown("site", "site", set(query.site).difference(of_sites))
+    chosen = sorted(set(query.vehicleId)) or known
+    there = {one for vehicle_ids in of_sites.values() for one in vehicle_ids}
+    return [one for one in chosen if one in there] if query.site else chosen
+
+
+def named_vehicles(services: Services, query: ReportQuery) -> list[str] | None:
+    """The same, but None where nothing narrows the report: it then has what belongs to no vehicle, too."""
+    return known_vehicles(services, query) if query.vehicleId or query.site else None
+
+
+def _refuse_unknown(parameter: str, what: str, unknown: Collection[str]) -> None:
     if unknown:
-        raise refused("vehicleId", "unknown_vehicle", f"nobody ever heard of {', '.join(unknown)}")
-    return sorted(set(wanted)) or known
+        raise refused(parameter, f"unknown_{what}", f"nobody ever heard of {', '.join(sorted(unknown))}")
 
 
 def _report(

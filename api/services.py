@@ -21,7 +21,7 @@ class Services:
     """`pool` is for reading; readings go through the intake, and the rare change of a description or a mapping here.
 
     `window` is the fleet's last 24 hours, shared with the live picture; `day_age_s` is how old its result may be for an answer.
-    `price` holds where a site has none of its own.
+    `price` holds where a site has none of its own. `notices_to_private`: notices may go to private addresses; `can_mail`: a mail server is set.
     """
 
     pool: "ConnectionPool[Conn]"
@@ -32,6 +32,8 @@ class Services:
     day_age_s: float = 0.0
     price: Price = Price(0.30, 0.35)
     currency: str = "EUR"
+    notices_to_private: bool = False
+    can_mail: bool = False
 
     def day(self) -> FleetDay:
         """Every vehicle's last 24 hours. Raises Problem 503 where the database cannot be used."""

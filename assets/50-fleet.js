@@ -1,9 +1,9 @@
-// What is shown of the fleet and which vehicle is chosen: one filter for map and table, kept in the address.
+// What is shown of the fleet, in which order, and which vehicle is chosen: one filter for map and table, kept in the address.
 (function () {
   "use strict";
   const { voltledger } = window;
   const NOTHING = { q: "", verdict: [], site: [], state: null };
-  const fleet = { filter: { ...NOTHING }, shown: new Uint8Array(0), count: 0, version: 0, selected: null };
+  const fleet = { filter: { ...NOTHING }, sort: null, shown: new Uint8Array(0), count: 0, version: 0, selected: null };
 
   const STATES = {
     reporting: (v, i) => !v.silent[i],
@@ -44,6 +44,7 @@
     if (verdict.length) parts.set("verdict", verdict.join(","));
     site.forEach((name) => parts.append("site", name));
     if (state) parts.set("state", state);
+    if (fleet.sort) parts.set("sort", fleet.sort);
     if (fleet.selected) parts.set("vehicle", fleet.selected);
     const text = parts.toString();
     return text ? `?${text}` : "";
@@ -52,6 +53,18 @@
   function keepInAddress() {
     if (window.location.pathname === "/") window.history.replaceState(window.history.state, "", `/${query()}`);
   }
+
+  /** A column's id, with a minus before it for the highest first; null is the order of the verdicts, worst first. */
+  fleet.setSort = function (sort) {
+    fleet.sort = sort === "rank" ? null : sort;
+    keepInAddress();
+  };
+  /** Read as soon as the address changed, since a filter that is set before the table is there writes it anew. */
+  function sortAsAddressed() {
+    if (window.location.pathname === "/") fleet.sort = new URLSearchParams(window.location.search).get("sort");
+  }
+  for (const kind of ["popstate", "_dashprivate_pushstate"]) window.addEventListener(kind, sortAsAddressed);
+  sortAsAddressed();
 
   fleet.active = () => Boolean(fleet.filter.q || fleet.filter.verdict.length || fleet.filter.site.length || fleet.filter.state);
 

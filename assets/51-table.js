@@ -58,23 +58,25 @@
 
   function narrow() {
     const slim = table.api.getGridOption("context")?.slim, now = window.innerWidth < 700;
-    if (slim === now) return;
+    if (slim === now || !document.getElementById("fleet-table")?.offsetWidth) return; // an empty fleet hides it
     table.api.setGridOption("context", { slim: now });
     const all = table.api.getColumns().map((column) => column.getColId());
     table.api.setColumnsVisible(all.filter((id) => !NARROW.includes(id)), !now);
-    if (now) table.api.sizeColumnsToFit();
+    // of what remains the longest verdict is written out
+    if (now) table.api.sizeColumnsToFit({ columnLimits: [{ key: "rank", minWidth: 166 }] });
   }
 
   table.update = function () {
     const { picture } = voltledger.live;
     if (!table.api || !picture || table.api.isDestroyed()) return;
+    narrow();
     if (table.of !== picture) {
       table.of = picture;
       const { add, update, remove, moved } = difference(picture);
       table.serial = voltledger.live.serial;
       if (add.length + update.length + remove.length) table.api.applyTransaction({ add, update, remove });
       // rows keep their places while only numbers change: nothing jumps under the reader's eyes
-      if (moved) table.api.refreshClientSideRowModel("sort");
+      if (moved && !voltledger.fleet.sort) table.api.refreshClientSideRowModel("sort");
       table.ages();
     }
     // the grid forgets the selection while it is still being set up
@@ -97,7 +99,16 @@
   /** The id in the first row, if there is one. */
   table.first = () => table.api?.getDisplayedRowAtIndex(0)?.data.id ?? null;
 
-  table.sortBy = (colId, sort) => table.api?.applyColumnState({ state: [{ colId, sort }], defaultState: { sort: null } });
+  /** As the address says it: `-lossKwh` has the highest first. What names no column is the order of the verdicts. */
+  table.sortBy = function (sort) {
+    const colId = sort?.replace(/^-/, ""), known = colId && table.api.getColumn(colId);
+    table.api.applyColumnState({ state: [known ? { colId, sort: sort.startsWith("-") ? "desc" : "asc" } : { colId: "rank", sort: "asc" }], defaultState: { sort: null } });
+  };
+  function sorted({ source }) {
+    if (source === "api") return;
+    const by = table.api.getColumnState().filter((column) => column.sort).sort((a, b) => a.sortIndex - b.sortIndex)[0];
+    voltledger.fleet.setSort(by ? `${by.sort === "desc" ? "-" : ""}${by.colId}` : null);
+  }
 
   /** The grid keeps its cells invisible until all columns have their width, and gives up where some go meanwhile: waits until it shows them. */
   voltledger.revealed = async function (api, id) {
@@ -114,6 +125,8 @@
     api.setGridOption("doesExternalFilterPass", (node) => Boolean(voltledger.fleet.shown[voltledger.live.at.get(node.data.id)]));
     api.addEventListener("rowClicked", ({ data }) => voltledger.fleet.select(data.id));
     api.addEventListener("cellKeyDown", ({ data, event }) => ["Enter", " "].includes(event.key) && event.target.tagName !== "A" && voltledger.fleet.select(data.id));
+    table.sortBy(voltledger.fleet.sort);
+    api.addEventListener("sortChanged", sorted);
     await voltledger.revealed(api, "fleet-table");
     if (table.api !== api || api.isDestroyed()) return;
     narrow();

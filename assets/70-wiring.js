@@ -21,7 +21,7 @@
   function filterHere(url) {
     voltledger.fleet.fill(voltledger.fleet.fromQuery(url.search));
     const sort = url.searchParams.get("sort");
-    if (sort) voltledger.table.sortBy(sort, "desc");
+    if (sort) { voltledger.fleet.setSort(sort); voltledger.table.sortBy(sort); }
     document.getElementById("fleet-list")?.scrollIntoView({ behavior: "smooth", block: "nearest" });
   }
   document.addEventListener("click", follow);
@@ -82,8 +82,6 @@
       voltledger.hookMaps();
       Object.assign(voltledger.fleet, { fresh: true, selected: selected || null });
       voltledger.table.attach();
-      const sort = new URLSearchParams(window.location.search).get("sort");
-      if (sort) window.dash_ag_grid.getApiAsync("fleet-table").then(() => voltledger.table.sortBy(sort, "desc"));
       voltledger.live.show();
       return null;
     },
@@ -138,22 +136,12 @@
       return due("chargers", vehicleId, 60, before);
     },
     /** Fills the vehicle page's cards with what the server drew, or empties them for another vehicle. */
-    painted(live, window_, chargers) {
+    painted(live, window_, chargers, chart) {
       voltledger.paint(live, ["vehicle-now", "vehicle-readings"]);
-      voltledger.paint(window_, ["vehicle-verdict", "vehicle-history", "vehicle-losses", "vehicle-sessions"]);
+      voltledger.paint(window_, ["vehicle-verdict", "vehicle-losses", "vehicle-sessions"]);
+      voltledger.paint(chart, ["vehicle-shown", "vehicle-history"]);
       voltledger.paint(chargers, ["vehicle-chargers", "vehicle-assignments"]);
       return null;
-    },
-    /** The part of the window the viewer zoomed into, to be kept when new readings draw the charts anew; null for the whole. */
-    zoomed(event) {
-      if (window.dash_clientside.callback_context.triggered_id?.endsWith("-range") || event?.["xaxis.autorange"]) return null;
-      return event?.["xaxis.range[0]"] ? [event["xaxis.range[0]"], event["xaxis.range[1]"]] : window.dash_clientside.no_update;
-    },
-    /** The range in the address, so that the page can be sent to a colleague. */
-    ranged(range) {
-      const url = new URL(window.location.href);
-      if (range === "24h") url.searchParams.delete("range"); else url.searchParams.set("range", range);
-      if (window.location.pathname.startsWith("/vehicles/")) window.history.replaceState(window.history.state, "", url.pathname + url.search);
     },
   };
 })();

@@ -47,6 +47,7 @@
     sites: () => every("/v1/sites", "sites"),
     timelines,
   };
+  admin.loaders = LOADERS; // a tab with a list of its own adds how it is read
   const seen = new Map(); // list → what it was read as, so that one that did not change stays the same object
   const same = (name, found) => {
     const text = JSON.stringify(found instanceof Map ? [...found] : found), before = seen.get(name);

@@ -17,7 +17,7 @@
   };
   const WINDOWS = { now: "Ending now", at: "Ending at", day: "A day", range: "From – to" };
   const NOTHING = {
-    report: "summaries", window: "now", last: "24h", from: "", to: "", day: "", zone: "UTC", verdict: [], vehicleId: [],
+    report: "summaries", window: "now", last: "24h", from: "", to: "", day: "", zone: "UTC", verdict: [], site: [], vehicleId: [],
     format: "csv", separator: "comma", decimal: "point", bom: false,
   };
   const ONE_OF = { report: Object.keys(REPORTS), window: Object.keys(WINDOWS), last: Object.keys(LAST), separator: ["comma", "semicolon"], decimal: ["point", "comma"] };
@@ -75,13 +75,13 @@
     for (const name of ["report", "window", "last", "from", "to", "day", "zone", "format", "separator", "decimal"]) if (query.get(name)) choice[name] = query.get(name);
     for (const [name, values] of Object.entries(ONE_OF)) if (!values.includes(choice[name])) choice[name] = NOTHING[name];
     for (const name of ["from", "to"]) choice[name] = choice[name].trim().replace(" ", "+");
-    return { ...choice, verdict: query.getAll("verdict"), vehicleId: query.getAll("vehicleId"), bom: query.get("bom") === "true" };
+    return { ...choice, verdict: query.getAll("verdict"), site: query.getAll("site"), vehicleId: query.getAll("vehicleId"), bom: query.get("bom") === "true" };
   }
   const CSV_ONLY = ["separator", "decimal", "bom"];
   /** The members that say something about this report, in the order in which a person would read them. */
   function used(choice) {
     const inWindow = { now: ["last"], at: ["to", "last"], day: ["day"], range: ["from", "to"] }[choice.window];
-    const filters = { summaries: ["verdict", "vehicleId"], sessions: ["vehicleId"], sites: [] }[choice.report];
+    const filters = { summaries: ["verdict", "site", "vehicleId"], sessions: ["site", "vehicleId"], sites: [] }[choice.report];
     return [...inWindow, "zone", ...filters, "format", ...(choice.format === "csv" && choice.report !== "sites" ? CSV_ONLY : [])];
   }
   function put(query, choice, names) {

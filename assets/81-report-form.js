@@ -4,7 +4,9 @@
   const { voltledger } = window;
   const { h, parts, reportChoice: rules } = voltledger;
   const byId = (id) => document.getElementById(id);
+  const form = { sites: [] };
   const VERDICTS = voltledger.kinds.all.filter(({ kind }) => kind !== "critical");
+  const SEVERAL = "\n"; // between ids, none of which holds one
   const FORMATS = { csv: "CSV", parquet: "Parquet", json: "JSON" };
 
   // ---- parts ----
@@ -51,7 +53,7 @@
         radios("last", "Length", entries(rules.LAST)),
         field("zone", "On the clocks of", text({ list: "report-zones", placeholder: "UTC" })), zones(),
         h("p", { class: "field-hint", id: "report-window-hint", role: "status" })),
-      group("Only", "only", verdicts(), field("vehicleId", "Vehicles", text({ placeholder: "van-7, van-8" }), "Ids with a comma or a space between, up to 100; empty: all of them.")),
+      group("Only", "only", verdicts(), field("site", "Site", h("select", {})), field("vehicleId", "Vehicles", text({ placeholder: "van-7, van-8" }), "Ids with a comma or a space between, up to 100; empty: all of them.")),
       group("File", "file", radios("format", "Format", entries(FORMATS)),
         h("div", { class: "field-row", id: "report-csv" },
           field("separator", "Separator", h("select", {}, h("option", { value: "comma" }, "Comma ,"), h("option", { value: "semicolon" }, "Semicolon ;"))),
@@ -70,9 +72,19 @@
     for (const name of ["from", "to"]) byId(`report-${name}`).value = rules.local(choice[name], choice.zone);
     for (const name of ["day", "zone", "separator", "decimal"]) byId(`report-${name}`).value = choice[name];
     byId("report-vehicleId").value = choice.vehicleId.join(", ");
+    offerSites(form.sites, choice.site);
     byId("report-bom").checked = choice.bom;
     for (const { kind } of VERDICTS) byId(`report-verdict-${kind}`).checked = choice.verdict.includes(kind);
     follow(choice);
+  }
+
+  /** Known sites to choose from, and what the address names: that may be several, or one that is not known yet. */
+  function offerSites(known, chosen) {
+    const names = new Map(known.map(({ siteId, name }) => [siteId, name || siteId])), several = chosen.join(SEVERAL);
+    if (several && !names.has(several)) names.set(several, chosen.map((one) => names.get(one) ?? one).join(", "));
+    const options = [["", "All sites"], ...names].map(([value, label]) => h("option", { value }, label));
+    byId("report-site").replaceChildren(...options);
+    byId("report-site").value = several;
   }
 
   const hide = (selector, hidden) => document.querySelectorAll(`#reports-form ${selector}`).forEach((one) => { one.hidden = hidden; });
@@ -109,6 +121,7 @@
     choice.zone = value("zone") || "UTC";
     for (const name of times) if (touched === name || touched === "zone") choice[name] = value(name) ? rules.instant(value(name), choice.zone) : "";
     choice.vehicleId = value("vehicleId").split(/[\s,;]+/).filter(Boolean);
+    choice.site = value("site").split(SEVERAL).filter(Boolean);
     choice.bom = byId("report-bom").checked;
     choice.verdict = VERDICTS.map(({ kind }) => kind).filter((kind) => byId(`report-verdict-${kind}`).checked);
     return choice;
@@ -128,5 +141,6 @@
     return true;
   }
 
-  voltledger.reportForm = { made, fill, follow, read, clear, refuse };
+  Object.assign(form, { made, fill, follow, read, clear, refuse, offerSites });
+  voltledger.reportForm = form;
 })();

@@ -41,6 +41,14 @@
     byId("reports-columns-body").replaceChildren(preview.explained(known));
   }
 
+  /** The sites to choose from; where they cannot be read the address still names some. */
+  async function readSites() {
+    try {
+      form.sites = (await json("/v1/sites?limit=10000", null)).sites;
+    } catch { return; }
+    if (here() && page.choice) form.offerSites(form.sites, page.choice.site);
+  }
+
   /** Asks for the preview of what is chosen now; an older question is dropped. */
   async function ask() {
     page.asked?.abort();
@@ -63,7 +71,7 @@
     showPreview("ready", `${preview.spanned(got)} · ${preview.counted(got)}`, rows);
   }
   function nothing({ rowCountIs }) {
-    const why = page.choice.report === "sessions" ? "No charging session ended in this window." : rowCountIs === "exact" ? "No vehicle has one of these verdicts in this window." : "None among the vehicles looked at; the file goes through all of them.";
+    const why = page.choice.report === "sessions" ? "No charging session ended in this window." : rowCountIs === "exact" ? "No vehicle is of that site and verdict in this window." : "None among the vehicles looked at; the file goes through all of them.";
     return h("p", { class: "card-empty" }, `${why} ${rowCountIs === "exact" ? "A file of it holds the names of the columns alone: another window or filter may have more." : ""}`);
   }
   /** Sites have no beginning that could be read alone, so nobody is made to wait for them unasked. */
@@ -182,6 +190,7 @@
       page.choice = rules.fromQuery(window.location.search, voltledger.zone.name());
       if (page.choice.report === "sites") page.choice.format = "csv";
       form.fill(page.choice);
+      readSites();
       if (page.last) show(page.last);
     }
     refresh();

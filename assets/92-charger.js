@@ -8,7 +8,8 @@
   const PACE_S = { live: 15, window: 60, judged: 300 };
   const CARDS = {
     live: ["charger-now", "charger-readings"],
-    window: ["charger-past", "charger-energy", "charger-history", "charger-bars", "charger-sessions"],
+    window: ["charger-past", "charger-energy", "charger-sessions"],
+    chart: ["charger-shown", "charger-history", "charger-bars"],
     judged: ["charger-verdict", "charger-matrix", "charger-assignments"],
   };
   const asked = new Map(); // part → of which charger, when, and how often the database had come back
@@ -24,20 +25,12 @@
       return before + 1;
     },
     /** Fills the cards with what the server drew, or empties them for another charger. */
-    chargerPainted(live, window_, judged) {
+    chargerPainted(live, window_, judged, chart) {
       voltledger.paint(live, CARDS.live);
       voltledger.paint(window_, CARDS.window);
       voltledger.paint(judged, CARDS.judged);
+      voltledger.paint(chart, CARDS.chart);
       return null;
-    },
-    /** The range in the address; a window of its own leaves it. */
-    chargerRanged(range) {
-      if (range === "chosen" || !window.location.pathname.startsWith("/chargers/")) return;
-      const url = new URL(window.location.href);
-      url.searchParams.delete("from");
-      url.searchParams.delete("to");
-      if (range === "24h") url.searchParams.delete("range"); else url.searchParams.set("range", range);
-      window.history.replaceState(window.history.state, "", url.pathname + url.search);
     },
   });
 })();

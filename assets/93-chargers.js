@@ -124,7 +124,6 @@
     if (list.slim === slim) return;
     list.slim = slim;
     list.api.setColumnsVisible(list.api.getColumns().map((column) => column.getColId()).filter((id) => !NARROW.includes(id)), !slim);
-    if (slim) list.api.sizeColumnsToFit();
   }
   window.addEventListener("resize", narrow);
 

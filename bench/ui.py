@@ -1,6 +1,6 @@
 """`make bench-ui`: what people wait for, with 10,000 vehicles, in headless Chromium, next to the bars that we hold ourselves to.
 
-It fills a database of its own, so it needs no data set; it takes less than five minutes and ends by itself. Every figure comes from the
+It fills a database of its own, so it needs no data set; it takes less than ten minutes and ends by itself. Every figure comes from the
 product as a user starts it, over HTTP, while readings come in as from 20,000 devices.
 """
 
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from playwright.sync_api import Browser, Page
 
+from bench import ui_beside, wire
 from bench import ui_browser as browsers
-from bench import wire
 from bench.__main__ import DOCUMENT, replaced, version
 from bench.installation import BenchError, Installation, Missing, installation
 from bench.machine import described
@@ -37,9 +37,11 @@ class Rounds:
     drags: int = 3
     changes: int = 3
     ticks: int = 30
+    turns: int = 3
+    turn_s: float = 30.0  # a picture's day is renewed twice a minute
 
 
-QUICK = Rounds(paints=2, drags=1, changes=1, ticks=5)
+QUICK = Rounds(paints=2, drags=1, changes=1, ticks=5, turns=1)
 
 
 def lines(target: Installation, filled: Filled, rounds: Rounds) -> list[Line]:
@@ -54,6 +56,8 @@ def lines(target: Installation, filled: Filled, rounds: Rounds) -> list[Line]:
         made += _pans(page, rounds)
         made += _pages(page, filled, rounds)
         made += _ticks(page, target, rounds)
+        asked = browsers.asked(browser, target.address, filled.vehicle_id)
+    made += ui_beside.lines(target, filled, asked, TICK_S, rounds.turns, rounds.turn_s)
     return [*made, _unchanged(target)]
 
 

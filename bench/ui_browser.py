@@ -4,6 +4,7 @@ Main-thread time is CPU time of that thread (the DevTools protocol's `threadTick
 waiting times are wall time, as a person feels them.
 """
 
+import json
 import shutil
 import statistics
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Request, sync_playwright
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 from bench.installation import BenchError, Missing
@@ -160,3 +161,30 @@ class Answers:
         """Of those since the last time; 0 where nothing was asked."""
         taken, self.took_ms = self.took_ms.get("all", []), {}
         return max(taken, default=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request that a page sent to the server for one of its parts."""
+
+    path: str
+    body: str
+
+
+def asked(browser: Browser, address: str, vehicle_id: str) -> list[Asked]:
+    """What the page of this vehicle asks for itself: each part once, as often as it is drawn. Raises BenchError where it asks for nothing."""
+    page, found = opened(browser), {}
+
+    def note(request: Request) -> None:
+        if request.method == "POST" and "_dash-update-component" in request.url and f'"{vehicle_id}"' in (request.post_data or ""):
+            found[json.loads(request.post_data or "{}")["output"]] = Asked(request.url.removeprefix(address), request.post_data or "")
+
+    page.on("request", note)
+    page.goto(f"{address}/vehicles/{vehicle_id}")
+    page.wait_for_selector("#vehicle-page[data-state=ready]")
+    page.wait_for_timeout(2000)
+    page.context.close()
+    parts = [one for output, one in found.items() if "vehicle-" in output]
+    if not parts:
+        raise BenchError("the vehicle's page asked for nothing")
+    return parts

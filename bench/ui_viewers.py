@@ -1,4 +1,4 @@
-"""Fifty open pages as the server sees them: each asks for the picture once a tick and says which one it has."""
+"""Fifty open pages as the server sees them: each asks for the picture once a tick and says which one it has; ten also show a vehicle."""
 
 import threading
 import time

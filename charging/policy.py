@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from charging.band import Learned
 from charging.charger import DC_CLASS
 from charging.evidence import Evidence
-from charging.verdict import Summary, Thresholds, summarise
+from charging.verdict import Margin, Summary, Thresholds, margin, summarise
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +43,10 @@ class Policy:
         kind = self.class_of(evidence.meter_ids)
         is_dc = None if kind is None else kind == DC_CLASS
         return summarise(evidence, self.thresholds_of(vehicle_id), group, self.learned_of(vehicle_id, kind), is_dc)
+
+    def margin(self, vehicle_id: str, evidence: Evidence) -> Margin:
+        """How far from low it is judged to be; of evidence judged ok or low."""
+        kind = self.class_of(evidence.meter_ids)
+        return margin(
+            evidence, self.thresholds_of(vehicle_id), self.learned_of(vehicle_id, kind), None if kind is None else kind == DC_CLASS
+        )

@@ -109,6 +109,33 @@ def summarise(
     return _worded(evidence, case, verdict, severity, reason)
 
 
+@dataclass(frozen=True, slots=True)
+class Margin:
+    """How far a judged efficiency is from where it is low: `judged` (conditioning, standby and gaps apart) against `line`, which is the
+    lower edge of what is expected less the uncertainty `slack`, or a plain threshold. Ratios.
+    """
+
+    judged: float
+    line: float
+    slack: float
+
+    @property
+    def margin(self) -> float:
+        """Negative where the efficiency is low."""
+        return self.judged - self.line
+
+
+def margin(evidence: Evidence, thresholds: Thresholds = Thresholds(), learned: Learned | None = None, is_dc: bool | None = None) -> Margin:
+    """Of evidence whose verdict is ok or low, of a vehicle that has its meter to itself. Raises ValueError for other evidence."""
+    case = _Case.of(evidence, thresholds, False, learned, is_dc)
+    if case.plain_ratio is None:
+        raise ValueError("this evidence was not judged")
+    if case.band:
+        slack = _slack(case)
+        return Margin(_best(case, case.plain_ratio), case.band.low - slack, slack)
+    return Margin(_best(case, case.plain_ratio), thresholds.plain_low, 0.0)
+
+
 def nobodys(evidence: Evidence) -> Summary:
     """What a meter delivered while no vehicle was assigned to it."""
     reason = (
@@ -324,11 +351,15 @@ def _conditioning(case: _Case) -> _Found:
 def _low(case: _Case) -> _Found:
     if case.plain_ratio is None:
         return None
-    # What is missing is not held against the charger: low is what is low as reported and with the gaps filled in.
-    ratio = max(case.plain_ratio, case.plain_ratio if case.filled_ratio is None else case.filled_ratio)
+    ratio = _best(case, case.plain_ratio)
     if case.band:
         return _low_by_band(ratio, _slack(case), case.band, _left_out(case))
     return _low_by_threshold(case, ratio)
+
+
+def _best(case: _Case, plain_ratio: float) -> float:
+    """What is missing is not held against the charger: low is what is low as reported and with the gaps filled in."""
+    return max(plain_ratio, plain_ratio if case.filled_ratio is None else case.filled_ratio)
 
 
 def _slack(case: _Case) -> float:

@@ -2,6 +2,7 @@
 
     this process ── PostgreSQL (unless DATABASE_URL is set)
                  ├─ gunicorn ── web processes
+                 ├─ alerting
                  └─ simulated fleet (with --simulate)
 
 Ctrl-C or SIGTERM ends it in the opposite order of its start. A part that dies is started again. None outlives this process.
@@ -116,7 +117,11 @@ def _grow(tree: contextlib.ExitStack, settings: config.Settings, vehicles: int |
     tree.callback(listener.close)  # before gunicorn ends: nobody shall wait in a queue that is not served any more
     wait_until_ready(web, address)
     say_welcome(address)
-    children = [web]
+    judging = config.child_environment(settings.model_copy(update={"database_url": database}))
+    children = [
+        web,
+        tree.enter_context(Child("The alerting", [sys.executable, "-m", "alerting"], stop_within_s=GRACE_S, environment=judging)),
+    ]
     if vehicles:
         children.append(
             tree.enter_context(Child("The simulated fleet", simulator_argv(address, vehicles), stop_within_s=5, may_finish=True))

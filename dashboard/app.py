@@ -36,6 +36,7 @@ def create_app(settings: config.Settings | None = None) -> Any:
 def create_dash(settings: config.Settings | None = None) -> Dash:
     """The Dash application; what browser tests start."""
     settings = settings or config.load()
+    config.start_logs()
     if not settings.database_url:
         raise SystemExit("DATABASE_URL is not set: start with `python -m dashboard`, which brings its own PostgreSQL")
     policies = Policies(Thresholds(settings.thresholds, settings.plain_low, settings.plain_critical))
@@ -54,7 +55,10 @@ def create_dash(settings: config.Settings | None = None) -> Dash:
     intake = Intake(committer, _limits(settings), _now)
     window = FleetWindow(policies)
     price = Price(settings.tariff_per_kwh, settings.grid_co2_kg_per_kwh)
-    server = api_app.create(ApiServices(reading, intake, policies, _now, window, settings.tick_s, price, settings.currency))
+    mail = settings.smtp_host is not None
+    server = api_app.create(
+        ApiServices(reading, intake, policies, _now, window, settings.tick_s, price, settings.currency, settings.notices_to_private, mail)
+    )
     money = Money(price, settings.currency)
     picture = FleetPicture(reading, settings.tick_s, settings.silent_after_s, money, window, _now)
     chargers_list = ChargerList(reading, settings.silent_after_s, window, _now)

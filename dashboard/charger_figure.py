@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from charging.units import to_kwh
-from dashboard import figures
+from dashboard import figures, strip
 from dashboard import format as fmt
-from dashboard.figures import COLOURS, Axis, Bars, Figure, Scheme, Timeline, Trace, Zoom
+from dashboard.figures import COLOURS, Axis, Bars, Figure, Scheme, Timeline, Trace
 from db.queries.meter_energy import MeterEnergy
 
-_ROWS = (("Energy", "kWh", 0.42), ("Power from the grid", "kW", 0.32), ("Voltage", "V", 0.26))
-_HEIGHT_PX = 620
+_ROWS = (("Energy", "kWh", 0.4), ("Power from the grid", "kW", 0.3), ("Voltage", "V", 0.23), ("Charging sessions", "", 0.07))
+_HEIGHT_PX = 700
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +22,14 @@ class ChargerTimeline:
     energy: Sequence[tuple[datetime, MeterEnergy]]
 
 
-def charger(data: ChargerTimeline, zone_name: str, scheme: Scheme, revision: str, zoom: Zoom | None = None) -> Figure:
-    """AC and DC as paired bars with the loss, and what nobody received marked on the AC; power and voltage below."""
+def charger(data: ChargerTimeline, zone_name: str, scheme: Scheme, revision: str) -> Figure:
+    """AC and DC as paired bars with the loss, and what nobody received marked on the AC; power, voltage and the sessions below."""
     axis, colours = Axis(fmt.zone(zone_name), data.over.end), COLOURS[scheme]
-    traces = [*_energy(data, axis, colours), figures.ac_power(data.over, axis, colours, "y2"), _voltage(data.over, axis, colours)]
+    curves = [figures.ac_power(data.over, axis, colours, "y2"), figures.voltage(data.over, axis, colours, "y3")]
+    traces = [*_energy(data, axis, colours), *curves, *strip.drawn(data.over, axis, colours, f"y{len(_ROWS)}")]
     layout = figures.frame(_ROWS, (0, 1), colours, revision, _HEIGHT_PX)
-    return {"data": traces, "layout": layout | {"xaxis": figures.time_axis(data.over.start, axis, zone_name, _ROWS, colours, zoom)}}
+    strip.lay_out(layout, data.over, len(_ROWS))
+    return {"data": figures.dated(traces), "layout": layout | figures.times(data.over.start, axis, zone_name, _ROWS, colours)}
 
 
 def _energy(data: ChargerTimeline, axis: Axis, colours: dict[str, str]) -> list[Trace]:
@@ -55,8 +57,3 @@ def _marked(bars: Bars, name: str, parts: Sequence[tuple[float, float]], marker:
     some = [n for n, (_, kwh) in enumerate(parts) if kwh > 0]
     there = Bars(bars.yaxis, [bars.x[n] for n in some], bars.width_ms)
     return there.drawn(name, [parts[n][1] for n in some], -0.4, marker, [parts[n][0] for n in some])
-
-
-def _voltage(over: Timeline, axis: Axis, colours: dict[str, str]) -> Trace:
-    points = [(figures.middle(p.at, over.point_s, axis), p.voltage_v) for p in over.meter]
-    return figures.steps("Voltage", "y3", points, over.point_s * 1000, colours["soc"], "V", "linear")

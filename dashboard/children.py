@@ -5,7 +5,7 @@ import logging
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -21,12 +21,19 @@ class Child:
     """A program that is started again when it dies, after a pause that doubles while it dies young, and never outlives us.
 
     Start and tend it from the main thread: on Linux the kernel ends it with the thread that started it (see `db.tether`).
-    `stop_within_s` is how long it may take to end after SIGTERM. `pass_fds` are open files it inherits. One that `may_finish` is not
+    `stop_within_s` is how long it may take to end after SIGTERM. `pass_fds` are open files it inherits; its environment is ours unless one is given. One that `may_finish` is not
     started again after it ended with code 0.
     """
 
     def __init__(
-        self, name: str, argv: Sequence[str], *, stop_within_s: float, pass_fds: Sequence[int] = (), may_finish: bool = False
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        stop_within_s: float,
+        pass_fds: Sequence[int] = (),
+        may_finish: bool = False,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
         self.failures = 0  # deaths in a row that came early
@@ -34,6 +41,7 @@ class Child:
         self._stop_within_s = stop_within_s
         self._pass_fds = pass_fds
         self._may_finish = may_finish
+        self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
         self._born = 0.0
         self._start_again_at: float | None = None
@@ -52,7 +60,9 @@ class Child:
     def start(self) -> None:
         """Starts the program in a session of its own, so that Ctrl-C reaches us alone and we end it in our order."""
         command = tether.command(self._argv, at_parent_death=signal.SIGTERM)
-        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=self._pass_fds, start_new_session=True)
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, pass_fds=self._pass_fds, start_new_session=True, env=self._environment
+        )
         self._born, self._start_again_at = time.monotonic(), None
 
     def tend(self) -> None:

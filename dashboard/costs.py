@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from charging.fleet import COUNTED
 from charging.losses import Price
 from charging.verdict import Summary
-from db.queries.devices import MeterNow, VehicleNow
 from db.sites import Site
 
 
@@ -32,15 +31,19 @@ def own_prices(sites: Iterable[Site], common: Price) -> dict[str, Price]:
 
 
 def bill(
-    vehicles: Iterable[VehicleNow], meters: Mapping[str, MeterNow], evidence: Mapping[str, Summary], own: Mapping[str, Price], common: Price
+    vehicle_sites: Iterable[tuple[str, str | None]],
+    meter_sites: Mapping[str, str | None],
+    evidence: Mapping[str, Summary],
+    own: Mapping[str, Price],
+    common: Price,
 ) -> Bill:
-    """The loss of the vehicles that count. The place is found as in db.queries.prices: the site of the meters, else the vehicle's."""
+    """The loss of the vehicles that count, of all that are given as (vehicle, its site). The place is found as in db.queries.prices: the site of the meters, else the vehicle's."""
     lost: dict[str | None, int] = {}
-    for vehicle in vehicles:
-        summary = evidence.get(vehicle.vehicle_id)
+    for vehicle_id, vehicle_site in vehicle_sites:
+        summary = evidence.get(vehicle_id)
         if summary is None or summary.verdict not in COUNTED:
             continue
-        site = _site(vehicle, summary, meters) if own else None
+        site = _site(vehicle_site, summary, meter_sites) if own else None
         site = site if site in own else None
         lost[site] = lost.get(site, 0) + summary.evidence.ac.energy_milliwh - summary.evidence.dc.energy_milliwh
     priced = [(own[site] if site else common, milliwh) for site, milliwh in lost.items()]
@@ -51,6 +54,6 @@ def bill(
     )
 
 
-def _site(vehicle: VehicleNow, summary: Summary, meters: Mapping[str, MeterNow]) -> str | None:
-    there = {meters[meter_id].site_id for meter_id in summary.meter_ids if meter_id in meters} - {None}
-    return there.pop() if len(there) == 1 else vehicle.site_id
+def _site(vehicle_site: str | None, summary: Summary, meter_sites: Mapping[str, str | None]) -> str | None:
+    there = {meter_sites.get(meter_id) for meter_id in summary.meter_ids} - {None}
+    return there.pop() if len(there) == 1 else vehicle_site

@@ -3,17 +3,20 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
+from itertools import pairwise
+from statistics import median
 from typing import Any, Literal
 
+from charging.sessions import Session
 from charging.verdict import Summary
 from dashboard import format as fmt
+from dashboard import strip
 from dashboard.components.verdict import KINDS, kind_of
-from db.queries.history import MeterPoint, VehiclePoint
+from db.queries.history import Bucket, MeterPoint, VehiclePoint
 
 Scheme = Literal["light", "dark"]
 Figure = dict[str, Any]
 Trace = dict[str, Any]
-Zoom = tuple[str, str]
 JUDGED = ("ok", "low")
 
 # The same colours as in assets/90-style.css; a test compares.
@@ -29,24 +32,42 @@ COLOURS: dict[str, dict[str, str]] = {
         "shared_meter": "#98a5ef", "conditioning": "#5cb8f2", "unmapped": "#8d99ab", "not_charging": "#6b7688", "soc": "#98a5ef", "temp": "#e0aa4e",
     },
 }  # fmt: skip
-_SYMBOLS = {"circle": "circle", "triangle": "triangle-up", "diamond": "diamond", "square": "square", "plus": "cross", "ring": "circle-open", "hexagon": "hexagon",
-            "pentagon": "pentagon", "cross": "x", "dot": "circle"}  # fmt: skip
 # Rows from top to bottom: name, unit, share of the height.
 Rows = Sequence[tuple[str, str, float]]
 _ROWS: Rows = (
-    ("Efficiency", "%", 0.28),
-    ("Energy", "kWh", 0.22),
-    ("Power", "kW", 0.18),
-    ("State of charge", "%", 0.16),
-    ("Battery temperature", "°C", 0.16),
+    ("Efficiency", "%", 0.26),
+    ("Energy", "kWh", 0.19),
+    ("Power", "kW", 0.15),
+    ("State of charge", "%", 0.12),
+    ("Battery temperature", "°C", 0.12),
+    ("Voltage at the meter", "V", 0.11),
+    ("Charging sessions", "", 0.05),
 )
-_GAP, _FIRST_GAP = 0.055, 0.03
+_STRIP = len(_ROWS)  # the row of what is marked, right above the times
+_HEIGHT_PX = 980
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 -- a place on an axis that has been moved from UTC
+_GAP, _FIRST_GAP = 0.045, 0.026
 _FLOOR_PCT = 60.0
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """Something that was the matter in (start, end], still is where `end` is None, in words, and the page that tells more."""
+
+    start: datetime
+    end: datetime | None
+    severity: str
+    words: str
+    href: str
+
+
+@dataclass(frozen=True, slots=True)
 class Timeline:
-    """What one vehicle and its meter did over (start, end]. Bins and points are named by their beginning and `*_s` seconds wide."""
+    """What one vehicle and its meter did over (start, end]. Bins and points are named by their beginning and `*_s` seconds wide.
+
+    With the bucket "raw" the points are readings, named by their own time and `point_s` seconds apart where nothing else is known; some
+    lie before `start`. `sessions` and `marks` are those that touch the window.
+    """
 
     start: datetime
     end: datetime
@@ -55,21 +76,38 @@ class Timeline:
     vehicle: Sequence[VehiclePoint]
     meter: Sequence[MeterPoint]
     point_s: int
+    bucket: Bucket = "15m"
+    sessions: Sequence[Session] = ()
+    marks: Sequence[Mark] = ()
 
 
-def timeline(data: Timeline, zone_name: str, scheme: Scheme, revision: str, zoom: Zoom | None = None) -> Figure:
-    """Efficiency with its band, both energies with the loss between them, power, state of charge and temperature.
+def timeline(data: Timeline, zone_name: str, scheme: Scheme, revision: str) -> Figure:
+    """Efficiency with its band, both energies with the loss between them, power, state of charge, temperature and voltage, and what is marked.
 
-    Times are drawn with the one offset that `zone_name` has at the end of the window, named on the axis: no hour appears twice.
-    `zoom`: the ends of the time axis as the viewer left them; everything else of the view stays while `revision` stays the same.
+    Times are drawn with the one offset that `zone_name` has at the end of the window, named on the axis: no hour appears twice. `meta`
+    holds it for the browser, which turns places on the axis into instants again.
     """
     axis = Axis(fmt.zone(zone_name), data.end)
     colours = COLOURS[scheme]
-    traces = [*_efficiency(data, axis, colours), *_energy(data, axis, colours), *_power(data, axis, colours), *_state(data, axis, colours)]
-    return {
-        "data": traces,
-        "layout": _layout(data, colours, revision) | {"xaxis": time_axis(data.start, axis, zone_name, _ROWS, colours, zoom)},
-    }
+    marked = strip.drawn(data, axis, colours, f"y{_STRIP}")
+    traces = [
+        *_efficiency(data, axis, colours),
+        *_energy(data, axis, colours),
+        *_power(data, axis, colours),
+        *_state(data, axis, colours),
+        *marked,
+    ]
+    return {"data": dated(traces), "layout": _layout(data, colours, revision) | times(data.start, axis, zone_name, _ROWS, colours)}
+
+
+def dated(traces: Sequence[Trace]) -> list[Trace]:
+    """With their places on the time axis in words: plotly takes a number for an instant and shows it in the browser's zone, whatever was added to it."""
+    return [trace | {"x": [written(ms) for ms in trace["x"]]} for trace in traces]
+
+
+def written(ms: float) -> str:
+    """A place on the time axis in words."""
+    return f"{_EPOCH + timedelta(milliseconds=ms):%Y-%m-%d %H:%M:%S}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +117,14 @@ class Axis:
     tz: tzinfo
     end: datetime
 
+    @property
+    def offset_ms(self) -> float:
+        """How far the axis is ahead of UTC."""
+        return (self.end.astimezone(self.tz).utcoffset() or timedelta()).total_seconds() * 1000
+
     def ms(self, at: datetime) -> float:
         """Where an instant stands on the axis."""
-        offset = self.end.astimezone(self.tz).utcoffset() or timedelta()
-        return (at.timestamp() + offset.total_seconds()) * 1000
+        return at.timestamp() * 1000 + self.offset_ms
 
 
 def _efficiency(data: Timeline, axis: Axis, colours: dict[str, str]) -> list[Trace]:
@@ -156,7 +198,7 @@ def _judged(judged: Sequence[tuple[datetime, Summary]], bin_s: int, axis: Axis, 
         "type": "scatter", "mode": "markers", "name": "Efficiency", "yaxis": "y",
         "x": [middle(at, bin_s, axis) for at, _ in judged], "y": [(s.ratio or 0) * 100 for _, s in judged],
         "error_y": {"type": "data", "array": [(s.uncertainty or 0) * 100 for _, s in judged], "color": colours["muted"], "thickness": 1, "width": 0},
-        "marker": {"size": 10, "color": [colours[k] for k in kinds], "symbol": [_SYMBOLS[KINDS[k].shape] for k in kinds], "line": {"width": 1.2, "color": colours["paper"]}},
+        "marker": {"size": 10, "color": [colours[k] for k in kinds], "symbol": [strip.SYMBOLS[KINDS[k].shape] for k in kinds], "line": {"width": 1.2, "color": colours["paper"]}},
         "customdata": [[fmt.percent(s.uncertainty), KINDS[k].label] for (_, s), k in zip(judged, kinds, strict=True)],
         "hovertemplate": "%{y:.1f} % ± %{customdata[0]} · %{customdata[1]}<extra>Efficiency</extra>",
     }  # fmt: skip
@@ -168,7 +210,7 @@ def _unjudged(other: Sequence[tuple[datetime, Summary]], bin_s: int, axis: Axis,
     return {
         "type": "scatter", "mode": "markers", "name": "No efficiency", "yaxis": "y", "cliponaxis": False,
         "x": [middle(at, bin_s, axis) for at, _ in other], "y": [floor + 1.6] * len(other),
-        "marker": {"size": [4 if k == "not_charging" else 7 for k in kinds], "color": [colours[k] for k in kinds], "symbol": [_SYMBOLS[KINDS[k].shape] for k in kinds], "opacity": 0.75},
+        "marker": {"size": [4 if k == "not_charging" else 7 for k in kinds], "color": [colours[k] for k in kinds], "symbol": [strip.SYMBOLS[KINDS[k].shape] for k in kinds], "opacity": 0.75},
         "customdata": [KINDS[k].label for k in kinds], "hovertemplate": "%{customdata}<extra>No efficiency</extra>",
     }  # fmt: skip
 
@@ -216,25 +258,69 @@ def paired(ac: Sequence[float], dc: Sequence[float], lost: Sequence[float], bars
 def steps(
     name: str, yaxis: str, points: Sequence[tuple[float, float | None]], width_ms: float, colour: str, unit: str, shape: str
 ) -> Trace:
-    """A line over (place, value) that breaks where values are missing."""
+    """A line over (place, value) that breaks where values are missing; a value that stands alone is a dot."""
     xs, ys = _gapped(points, width_ms)
-    return {"type": "scatter", "mode": "lines", "name": name, "yaxis": yaxis, "x": xs, "y": ys, "connectgaps": False,
+    known = [False, *(y is not None for y in ys), False]
+    alone = [4 if there and not (before or after) else 0 for before, there, after in zip(known, known[1:], known[2:], strict=False)]
+    return {"type": "scatter", "mode": "lines+markers", "name": name, "yaxis": yaxis, "x": xs, "y": ys, "connectgaps": False, "marker": {"size": alone, "color": colour},
             "line": {"color": colour, "width": 1.6, "shape": shape}, "hovertemplate": f"%{{y:.1f}} {unit}<extra>{name}</extra>"}  # fmt: skip
 
 
+# Readings further apart than so many of the usual distance have a gap between them: clocks of devices are not exact.
+_RAW_GAP = 2.5
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Places and values of one side's points, with the energy's mean power; `width_ms`: how far apart two may be without a gap, in two thirds."""
+
+    x: Sequence[float]
+    kw: Sequence[float | None]
+    width_ms: float
+
+    def drawn(self, name: str, yaxis: str, values: Sequence[float | None], colour: str, unit: str, shape: str = "linear") -> Trace:
+        """One of the side's values over time."""
+        return steps(name, yaxis, list(zip(self.x, values, strict=True)), self.width_ms, colour, unit, shape)
+
+
+def curve(data: Timeline, points: Sequence[tuple[datetime, float]], axis: Axis) -> Curve:
+    """Of points (time, kWh): buckets stand in their middle; a reading at its own time, and its energy over the time since the one before."""
+    if data.bucket != "raw":
+        kw: list[float | None] = [kwh / _hours(at, data) for at, kwh in points]
+        return Curve([middle(at, data.point_s, axis) for at, _ in points], kw, data.point_s * 1000)
+    apart = [(b[0] - a[0]).total_seconds() for a, b in pairwise(points)]
+    usual_s = max(1.0, median(apart) if apart else data.point_s)
+    since = [None, *apart]
+    kw = [kwh * 3600 / s if s and s <= _RAW_GAP * usual_s else None if kwh else 0.0 for (_, kwh), s in zip(points, since, strict=False)]
+    inside = [n for n, (at, _) in enumerate(points) if at > data.start]
+    return Curve([axis.ms(points[n][0]) for n in inside], [kw[n] for n in inside], usual_s * 1000 * _RAW_GAP / 1.5)
+
+
 def _power(data: Timeline, axis: Axis, colours: dict[str, str]) -> list[Trace]:
-    dc = [(middle(p.at, data.point_s, axis), p.kwh_delivered_dc / _hours(p.at, data)) for p in data.vehicle]
-    width = data.point_s * 1000
-    return [
-        ac_power(data, axis, colours, "y3"),
-        steps("DC power", "y3", dc, width, colours["dc"], "kW", "hvh"),
-    ]
+    dc = curve(data, [(p.at, p.kwh_delivered_dc) for p in data.vehicle], axis)
+    return [ac_power(data, axis, colours, "y3"), dc.drawn("DC power", "y3", dc.kw, colours["dc"], "kW", _shape(data))]
+
+
+def _shape(data: Timeline) -> str:
+    """Of power: a bucket's holds around its middle, a reading's up to its time."""
+    return "vh" if data.bucket == "raw" else "hvh"
 
 
 def ac_power(data: Timeline, axis: Axis, colours: dict[str, str], yaxis: str) -> Trace:
     """The meter's mean power in each of its points."""
-    ac = [(middle(p.at, data.point_s, axis), p.kwh_consumed_ac / _hours(p.at, data)) for p in data.meter]
-    return steps("AC power", yaxis, ac, data.point_s * 1000, colours["ac"], "kW", "hvh")
+    ac = curve(data, [(p.at, p.kwh_consumed_ac) for p in data.meter], axis)
+    return ac.drawn("AC power", yaxis, ac.kw, colours["ac"], "kW", _shape(data))
+
+
+def voltage(data: Timeline, axis: Axis, colours: dict[str, str], yaxis: str) -> Trace:
+    """The meter's."""
+    there = curve(data, [(p.at, p.kwh_consumed_ac) for p in data.meter], axis)
+    return there.drawn("Voltage", yaxis, _inside(data, [(p.at, p.voltage_v) for p in data.meter]), colours["soc"], "V")
+
+
+def _inside(data: Timeline, values: Sequence[tuple[datetime, float | None]]) -> list[float | None]:
+    """Without readings that lie before the window."""
+    return [value for at, value in values if data.bucket != "raw" or at > data.start]
 
 
 def _hours(at: datetime, data: Timeline) -> float:
@@ -244,12 +330,12 @@ def _hours(at: datetime, data: Timeline) -> float:
 
 
 def _state(data: Timeline, axis: Axis, colours: dict[str, str]) -> list[Trace]:
-    width = data.point_s * 1000
-    soc = [(middle(p.at, data.point_s, axis), p.soc_pct) for p in data.vehicle]
-    temp = [(middle(p.at, data.point_s, axis), p.battery_temp_c) for p in data.vehicle]
+    of = curve(data, [(p.at, p.kwh_delivered_dc) for p in data.vehicle], axis)
+    soc, temp = [(p.at, p.soc_pct) for p in data.vehicle], [(p.at, p.battery_temp_c) for p in data.vehicle]
     return [
-        steps("State of charge", "y4", soc, width, colours["soc"], "%", "linear"),
-        steps("Battery", "y5", temp, width, colours["temp"], "°C", "linear"),
+        of.drawn("State of charge", "y4", _inside(data, soc), colours["soc"], "%"),
+        of.drawn("Battery", "y5", _inside(data, temp), colours["temp"], "°C"),
+        voltage(data, axis, colours, "y6"),
     ]
 
 
@@ -292,7 +378,7 @@ def frame(rows: Rows, from_zero: Sequence[int], colours: dict[str, str], revisio
         for i, (bottom, top) in enumerate(_domains(rows))
     }  # fmt: skip
     return {
-        "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "barmode": "overlay", "uirevision": revision, "showlegend": False,
+        "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": colours["paper"], "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": colours["muted"], "activecolor": colours["text"]}, "barmode": "overlay", "uirevision": revision, "showlegend": False,
         "hovermode": "x unified", "height": height_px, "hoversubplots": "axis", "dragmode": "zoom", "margin": {"l": 40, "r": 12, "t": 0, "b": 46},
         "hoverlabel": {"bgcolor": colours["paper"], "bordercolor": colours["grid"], "font": {"color": colours["text"], "size": 12}},
         "font": {"family": "system-ui, -apple-system, 'Segoe UI', sans-serif", "size": 11.5, "color": colours["muted"]}, "annotations": _titles(rows, colours),
@@ -301,20 +387,24 @@ def frame(rows: Rows, from_zero: Sequence[int], colours: dict[str, str], revisio
 
 
 def _layout(data: Timeline, colours: dict[str, str], revision: str) -> dict[str, Any]:
-    layout = frame(_ROWS, (1, 2), colours, revision, 820)
+    layout = frame(_ROWS, (1, 2), colours, revision, _HEIGHT_PX)
     layout["yaxis"] |= {"range": [_floor_pct(data.bins), 104], "nticks": 5}
+    layout["yaxis2"] |= {"autorangeoptions": {"include": 0.5}}  # what stands by is not as tall as a charge
+    layout["yaxis3"] |= {"autorangeoptions": {"include": 1}}
     layout["yaxis4"] |= {"range": [0, 102], "tickvals": [0, 50, 100]}
+    strip.lay_out(layout, data, _STRIP)
     return layout
 
 
-def time_axis(start: datetime, axis: Axis, zone_name: str, rows: Rows, colours: dict[str, str], zoom: Zoom | None) -> dict[str, Any]:
-    """The whole window, unless the viewer zoomed; a double click goes back to the whole."""
-    shown = {"range": list(zoom), "autorange": False} if zoom else {"autorange": True}
-    return {
-        **shown, "type": "date", "autorangeoptions": {"minallowed": axis.ms(start), "maxallowed": axis.ms(axis.end)}, "anchor": f"y{len(rows)}",
+def times(start: datetime, axis: Axis, zone_name: str, rows: Rows, colours: dict[str, str]) -> dict[str, Any]:
+    """The time axis of all rows: the whole window, whatever lies in it. What the viewer zooms into is a window of its own."""
+    shown = {
+        "autorange": True, "type": "date", "autorangeoptions": {"minallowed": written(axis.ms(start)), "maxallowed": written(axis.ms(axis.end))}, "anchor": f"y{len(rows)}",
         "gridcolor": colours["grid"], "showline": False, "title": {"text": _axis_title(zone_name, axis.end, axis.tz), "font": {"size": 11}, "standoff": 8},
-        "hoverformat": "%a %-d %b %H:%M", "showspikes": True, "spikemode": "across", "spikethickness": 1, "spikedash": "solid", "spikecolor": colours["muted"], "spikesnap": "cursor",
+        "hoverformat": "%a %-d %b %H:%M", "tickangle": 0,
+        "tickformatstops": [{"dtickrange": [None, 60_000], "value": "%H:%M:%S\n%-d %b %Y"}, {"dtickrange": [60_000, 86_400_000 - 1], "value": "%H:%M\n%-d %b %Y"}, {"dtickrange": [86_400_000, None], "value": "%-d %b\n%Y"}], "showspikes": True, "spikemode": "across", "spikethickness": 1, "spikedash": "solid", "spikecolor": colours["muted"], "spikesnap": "cursor",
     }  # fmt: skip
+    return {"xaxis": shown, "meta": {"offsetMs": axis.offset_ms}}
 
 
 CONFIG: dict[str, Any] = {
@@ -323,6 +413,6 @@ CONFIG: dict[str, Any] = {
     "responsive": True,
     "scrollZoom": False,
     # sendChartToCloud would upload the data to a company's server
-    "modeBarButtonsToRemove": ["sendChartToCloud", "select2d", "lasso2d", "autoScale2d", "pan2d"],
+    "modeBarButtonsToRemove": ["sendChartToCloud", "select2d", "lasso2d", "autoScale2d", "resetScale2d", "pan2d"],
     "toImageButtonOptions": {"format": "png", "scale": 2, "filename": "voltledger"},
 }

@@ -25,7 +25,7 @@ INDEX = """<!DOCTYPE html>
   <body>
     <a class="skip-link" href="#main">Skip to the content</a>
     {%app_entry%}
-    <footer>{%config%}{%scripts%}{%renderer%}</footer>
+    {%config%}{%scripts%}{%renderer%}
   </body>
 </html>"""
 

@@ -5,23 +5,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 from psycopg_pool import ConnectionPool
 
 from charging.fleet import FleetSummary, total
 from charging.losses import Price
-from charging.verdict import Summary, Verdict
 from dashboard.alerts_now import AlertsNow, alerts_now
 from dashboard.costs import Bill, bill, own_prices
+from dashboard.fleet_columns import COLUMNS, FleetColumns, silent_ones
 from dashboard.kept import SAME_TICK, Kept
 from dashboard.pictures import Album, Content, Picture
 from db import sites
 from db.engine import Conn
-from db.queries import devices
-from db.queries.devices import MeterNow, VehicleNow
+from db.gathered import instant
+from db.queries.fleet_now import NEVER, FleetNow, MetersNow, VehiclesNow
 from db.queries.fleet_window import FleetDay, FleetWindow
 
 WINDOW = timedelta(hours=24)
-CHARGING_KW = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,8 @@ class FleetPicture(Kept):
         super().__init__(tick_s)
         self._pool, self._silent_after_s, self._money, self._window, self._now = pool, silent_after_s, money, window, now
         self._album = Album()
+        self._fleet, self._columns = FleetNow(), FleetColumns(silent_after_s)
+        self._said: _Said | None = None
 
     def picture(self, content: Content, made_monotonic: float) -> Picture:
         """One that knows what changed since the ones before."""
@@ -57,102 +59,65 @@ class FleetPicture(Kept):
         now = self._now().replace(microsecond=0)
         day = self._window.day(self._pool.connection, lambda: now, self.every_s * SAME_TICK)
         with self._pool.connection() as conn:
-            vehicles, meters = devices.vehicles(conn, now), {m.meter_id: m for m in devices.meters(conn)}
+            vehicles, meters = self._fleet.vehicles(conn, now), self._fleet.meters(conn)
             own = own_prices(sites.sites(conn), self._money.price)
             told = alerts_now(conn, now)
-        spent = bill(vehicles, meters, day.summaries, own, self._money.price)
-        return self._drawn(vehicles, meters, day, spent, told, now)
+        return self._drawn(vehicles, meters, day, own, told, now)
 
     def nothing(self) -> dict[str, Any]:
         """No figures."""
-        columns: dict[str, Any] = {name: [] for name in _COLUMNS}
+        columns: dict[str, Any] = {name: [] for name in COLUMNS}
         return {"asOf": None, "windowFrom": None, "windowTo": None, "stale": True, "figures": None, "vehicles": columns, "alerts": []}
 
-    def _drawn(
-        self, vehicles: list[VehicleNow], meters: dict[str, MeterNow], day: FleetDay, spent: Bill, told: AlertsNow, now: datetime
-    ) -> dict[str, Any]:
-        at, evidence = day.at, day.summaries
-        rows = [_row(v, meters.get(v.meter_id or ""), evidence.get(v.vehicle_id), now, self._silent_after_s) for v in vehicles]
-        silent_before = now - timedelta(seconds=self._silent_after_s)
+    def _drawn(self, v: VehiclesNow, m: MetersNow, day: FleetDay, own: dict[str, Price], told: AlertsNow, now: datetime) -> dict[str, Any]:
+        columns, charging, silent = self._columns.of(v, m, day.summaries, now)
+        said, received_us = self._judged(v, m, day, own), int(v.received_us.max(initial=NEVER))
+        kw, silent_count = columns["powerKw"], int(silent.sum())
         return {
             # The tick's time rounded to the evidence: a fleet in which nothing changed gives the same bytes and so a 304.
-            "asOf": _z(max([at, *(v.received_at for v in vehicles if v.received_at)])),
-            "windowFrom": _z(at - WINDOW),
-            "windowTo": _z(at),
+            "asOf": _z(day.at if received_us == NEVER else max(day.at, instant(received_us))),
+            "windowFrom": _z(day.at - WINDOW),
+            "windowTo": _z(day.at),
             "stale": False,
             "figures": {
-                **_figures(total(evidence.values()), spent, self._money.currency),
-                "vehicles": len(rows),
-                "reporting": sum(1 for row in rows if not row["silent"]),
-                "silent": sum(1 for row in rows if row["silent"]),
-                "charging": sum(1 for row in rows if row["charging"]),
-                "chargingKw": round(sum(row["powerKw"] or 0 for row in rows if row["charging"]), 1),
+                **said.figures,
+                "vehicles": len(v.ids),
+                "reporting": len(v.ids) - silent_count,
+                "silent": silent_count,
+                "charging": int(charging.sum()),
+                "chargingKw": round(sum(kw[row] or 0 for row in np.flatnonzero(charging).tolist()), 1),
                 **told.figures,
-                "meters": len(meters),
-                "metersReporting": sum(1 for m in meters.values() if m.recorded_at and m.recorded_at >= silent_before),
+                "meters": len(m.ids),
+                "metersReporting": int((~silent_ones(m.recorded_us, now, self._silent_after_s * 1_000_000)).sum()),
             },
-            "vehicles": {name: [row[name] for row in rows] for name in _COLUMNS},
+            "vehicles": columns,
             "alerts": told.rows,
             "alertsMark": told.mark,
         }
 
+    def _judged(self, v: VehiclesNow, m: MetersNow, day: FleetDay, own: dict[str, Price]) -> "_Said":
+        """What follows from the day: worked out anew when that is another, or something that people wrote down."""
+        of = (day, v.ids, v.names, v.site_ids, v.site_names, m.ids, m.site_ids)
+        if self._said is None or any(a is not b for a, b in zip(self._said.of, of, strict=True)) or self._said.own != own:
+            spent = bill(
+                zip(v.ids, v.site_ids, strict=True), dict(zip(m.ids, m.site_ids, strict=True)), day.summaries, own, self._money.price
+            )
+            figures = _figures(total(day.summaries.values()), spent, self._money.currency)
+            self._said = _Said(of, own, figures)
+        return self._said
 
-_COLUMNS = (
-    "id,name,site,meterId,lat,lon,positionFrom,soc,powerKw,batteryTemp,recordedAt,efficiency,expectedLow,expectedHigh,acKwh,dcKwh,lossKwh,uncertainty,"
-    "verdict,severity,charging,silent"
-).split(",")
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """The day's figures, and what they were made `of`."""
+
+    of: tuple[Any, ...]
+    own: dict[str, Price]
+    figures: dict[str, Any]
 
 
 def _z(at: datetime) -> str:
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-def _r(value: float | None, digits: int) -> float | None:
-    return None if value is None else round(value, digits)
-
-
-def _row(v: VehicleNow, meter: MeterNow | None, judged: Summary | None, now: datetime, silent_after_s: int) -> dict[str, Any]:
-    lat, lon, source = _position(v, meter)
-    silent = v.recorded_at is None or (now - v.recorded_at).total_seconds() > silent_after_s
-    return {
-        "id": v.vehicle_id,
-        "name": v.name,
-        "site": v.site_name,
-        "meterId": v.meter_id,
-        "lat": _r(lat, 5),
-        "lon": _r(lon, 5),
-        "positionFrom": source,
-        "soc": _r(v.soc_pct, 1),
-        "powerKw": _r(v.power_kw, 1),
-        "batteryTemp": _r(v.battery_temp_c, 1),
-        "recordedAt": int(v.recorded_at.timestamp()) if v.recorded_at else None,
-        "charging": not silent and (v.power_kw or 0) > CHARGING_KW,
-        "silent": silent,
-        **_judged(judged),
-    }
-
-
-def _position(v: VehicleNow, meter: MeterNow | None) -> tuple[float | None, float | None, str | None]:
-    if v.latitude is not None:
-        return v.latitude, v.longitude, "vehicle"
-    if meter and meter.latitude is not None:
-        return meter.latitude, meter.longitude, "meter"
-    return None, None, None
-
-
-def _judged(s: Summary | None) -> dict[str, Any]:
-    known = s and s.verdict is not Verdict.INSUFFICIENT_DATA  # half a charge is neither an efficiency nor a loss
-    return {
-        "efficiency": _r(s.ratio, 4) if s and known else None,
-        "expectedLow": _r(s.expected_low, 4) if s else None,
-        "expectedHigh": _r(s.expected_high, 4) if s else None,
-        "acKwh": _r(s.ac_kwh, 2) if s else None,
-        "dcKwh": _r(s.dc_kwh, 2) if s else None,
-        "lossKwh": _r(s.loss_kwh, 2) if s and known else None,
-        "uncertainty": _r(s.uncertainty, 4) if s else None,
-        "verdict": s.verdict.value if s else Verdict.UNMAPPED.value,
-        "severity": s.severity if s else None,
-    }
 
 
 def _figures(fleet: FleetSummary, spent: Bill, currency: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The record of what people did with alerts: who, when, and what changed. Rows are added, never changed."""
+"""The record of what people did about alerts: acknowledged, silenced, changed a threshold or a channel. Rows are added, never changed."""
 
 from datetime import datetime
 from typing import Any
@@ -6,6 +6,8 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from db.engine import Conn
+
+MOST_SUBJECT, MOST_NOTE = 200, 2000  # characters, as in the database
 
 
 def record(
@@ -20,10 +22,15 @@ def record(
     note: str | None = None,
     before: dict[str, Any] | None = None,
     after: dict[str, Any] | None = None,
-) -> None:
-    """Add a row. `before` and `after` as on the wire, where something was changed; never a secret."""
-    conn.execute(
+) -> int:
+    """Write down who did what; the row's id. `before` and `after`: what was changed, without anything secret."""
+    row = conn.execute(
         """INSERT INTO alert_action (at, by, action, episode_id, silence_id, subject, note, before, after)
-           VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)""",
-        (at, by, action, episode_id, silence_id, subject, note, before and Jsonb(before), after and Jsonb(after)),
-    )
+           VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING action_id""",
+        (at, by, action, episode_id, silence_id, subject and subject[:MOST_SUBJECT], note, _json(before), _json(after)),
+    ).fetchone()
+    return int(str(row[0])) if row else 0
+
+
+def _json(value: dict[str, Any] | None) -> Jsonb | None:
+    return None if value is None else Jsonb(value)

@@ -1,5 +1,7 @@
 """Connections: a pool for reading, another for writing, so that neither can starve the other."""
 
+from typing import Any
+
 import psycopg
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
@@ -27,8 +29,6 @@ def pool(
 
     Raises psycopg_pool.PoolTimeout from `connection()` after one second without a connection.
     """
-    timeout_ms = int(statement_timeout_s * 1000)
-    plans = " -c plan_cache_mode=force_generic_plan" if generic_plans else ""
     made: ConnectionPool[Conn] = ConnectionPool(
         database_url,
         min_size=min(1, size),
@@ -39,15 +39,26 @@ def pool(
         # The default backs off for minutes: after an outage of 70 s it took 51 s to serve again; with 5 it takes about one.
         reconnect_timeout=5.0,
         check=ConnectionPool.check_connection if check else None,
-        kwargs={
-            "autocommit": False,
-            "options": f"-c TimeZone=UTC -c statement_timeout={timeout_ms} -c lock_timeout={timeout_ms} -c jit=off{plans}",
-            "application_name": f"voltledger-{name}",
-            "connect_timeout": 3,
-            # statement_timeout does not help against a server that hangs with its connection open.
-            "tcp_user_timeout": timeout_ms,
-            "keepalives_idle": 5,
-        },
+        kwargs=_options(name, statement_timeout_s, generic_plans=generic_plans),
     )
     made.open(wait=False)
     return made
+
+
+def connect(database_url: str, name: str, statement_timeout_s: float) -> Conn:
+    """A connection outside of any pool, for whoever needs to keep one. Raises psycopg.OperationalError."""
+    return psycopg.connect(database_url, **_options(name, statement_timeout_s))
+
+
+def _options(name: str, statement_timeout_s: float, *, generic_plans: bool = False) -> dict[str, Any]:
+    timeout_ms = int(statement_timeout_s * 1000)
+    plans = " -c plan_cache_mode=force_generic_plan" if generic_plans else ""
+    return {
+        "autocommit": False,
+        "options": f"-c TimeZone=UTC -c statement_timeout={timeout_ms} -c lock_timeout={timeout_ms} -c jit=off{plans}",
+        "application_name": f"voltledger-{name}",
+        "connect_timeout": 3,
+        # statement_timeout does not help against a server that hangs with its connection open.
+        "tcp_user_timeout": timeout_ms,
+        "keepalives_idle": 5,
+    }

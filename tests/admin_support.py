@@ -4,9 +4,10 @@ import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import requests
 from werkzeug.serving import make_server
 
 import config
@@ -24,12 +25,13 @@ from db.engine import pool
 from db.queries.fleet_window import FleetWindow
 from db.queries.policies import Policies
 from tests.browser_support import QuietHandler, secured
+from tests.support import depot, van
 
 
 @contextmanager
-def served_admin(database_url: str) -> Iterator[str]:
+def served_admin(database_url: str, **chosen: Any) -> Iterator[str]:
     """The address of the whole product on a free port, under a strict content security policy."""
-    settings = config.Settings(_env_file=None, DATABASE_URL=database_url, port=0)
+    settings = config.Settings(_env_file=None, DATABASE_URL=database_url, port=0, **chosen)
     reading, writing = pool(database_url, 4, "read", 5, generic_plans=True), pool(database_url, 2, "write", 5)
     with writing.connection() as conn:
         partitions.ensure_ahead(conn, _now())
@@ -38,7 +40,8 @@ def served_admin(database_url: str) -> Iterator[str]:
         settings.body_bytes, settings.inflated_bytes, settings.batch_readings, settings.clock_ahead_s, None, settings.commit_wait_s
     )
     policies, window, price = Policies(), FleetWindow(Policies(), math.inf), Price(0.3, 0.35)
-    api = api_app.create(ApiServices(reading, Intake(committer, limits, _now), policies, _now, window, 1.0, price, "EUR"))
+    services = ApiServices(reading, Intake(committer, limits, _now), policies, _now, window, 1.0, price, "EUR", settings.notices_to_private)
+    api = api_app.create(services)
     picture = FleetPicture(reading, 1.0, 900, Money(price, "EUR"), window, _now)
     dash: Any = secured(
         composition._dash(api, Services(settings, reading, picture, policies, _now, ChargerList(reading, 900, window, _now)))
@@ -57,3 +60,21 @@ def served_admin(database_url: str) -> Iterator[str]:
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def two_days(address: str) -> None:
+    """Four vans and four depots that report there hour by hour; three of the vans have a charger."""
+    hours = [f"{_now() - timedelta(hours=hour):%Y-%m-%dT%H:00:00Z}" for hour in range(1, 40)]
+    for n in range(1, 5):
+        sent(address, "POST", "/v1/telemetry/vehicle", json=[van(vehicleId=f"van-{n}", timestamp=hour) for hour in hours])
+        meter = [depot(meterId=f"depot-{n}", kwhConsumedAc=5 + n, timestamp=hour) for hour in hours]
+        sent(address, "POST", "/v1/telemetry/meter", json=meter)
+    for n in (1, 2, 3):
+        sent(address, "PUT", f"/v1/mappings/van-{n}", json={"meterId": f"depot-{n}"})
+
+
+def sent(address: str, method: str, path: str, **more: Any) -> Any:
+    """What the API answers, as JSON; it must not refuse."""
+    answer = requests.request(method, address + path, timeout=20, **more)
+    assert answer.ok, answer.text
+    return answer.json()

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from unittest.mock import patch
 
+from dashboard.over import RANGES
 from dashboard.pages.alerts import loading, of_subject
 from dashboard.pages.alerts.loading import Bins, Card, History, Inbox, Silences
-from dashboard.pages.vehicle.loading import RANGES
 from db.alert_people import Silence
 from db.queries.alert_story import Action, Evaluation, Notice, Step, Story
 from db.queries.alerts import Counts, Episode, Pending, Wanted

@@ -10,7 +10,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, Literal
@@ -28,8 +28,9 @@ from charging.sessions import Session
 from charging.verdict import Summary, summarise
 from dashboard import app as composition
 from dashboard.figures import Timeline
+from dashboard.over import RANGES, Range, detail
 from dashboard.pages.vehicle import loading
-from dashboard.pages.vehicle.loading import RANGES, Chargers, Live, Range, Window
+from dashboard.pages.vehicle.loading import Chargers, Live, Window
 from dashboard.pictures import Album, Picture
 from db.assignment_changes import AssignmentChange
 from db.assignments import Assignment
@@ -47,6 +48,12 @@ COLUMNS = (
     "verdict,severity,charging,silent"
 ).split(",")
 PRICE = Price(0.3, 0.35)
+# Of every file of browser tests. flask-compress leaves a static file it has streamed to be closed by the garbage collector.
+BROWSER_MARKS = [
+    pytest.mark.browser,
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 HOSTILE_NAME = '<img src=x onerror="alert(1)"> & "Van"'
 
 
@@ -149,11 +156,11 @@ class FakeFleet:
 
     def load_window(self, _: Any, vehicle_id: str, chosen: Range, end: datetime, *__: Any) -> Window:
         row = self.row(vehicle_id)
-        return (
-            window(row, chosen, end)
-            if row
-            else Window(vehicle_id, chosen, end, None, Timeline(end - chosen.span, end, [], 3600, [], [], 900), [], PRICE, "EUR")
-        )
+        return window(row, chosen, end) if row else Window(vehicle_id, chosen, end, None, [], PRICE, "EUR")
+
+    def load_chart(self, _: Any, vehicle_id: str, start: datetime, end: datetime, *__: Any) -> Timeline:
+        row = self.row(vehicle_id)
+        return chart(row, start, end, self.now) if row else Timeline(start, end, [], 3600, [], [], 900)
 
     def load_chargers(self, _: Any, vehicle_id: str, end: datetime, now: datetime, __: Any) -> Chargers:
         row = self.row(vehicle_id)
@@ -241,9 +248,21 @@ def live(row: dict[str, Any], now: datetime) -> Live:
 def window(row: dict[str, Any], chosen: Range, end: datetime) -> Window:
     """A charge every night."""
     whole = summary(row["acKwh"] or 62.1, row["efficiency"], 6.0, 1440) if row["efficiency"] else summary(0.0, 1.0, 0.0, 1440)
-    nights = [end - timedelta(days=n, hours=8) for n in range(chosen.span.days) if row["efficiency"]]
-    charged = [session(row, at, at + timedelta(hours=5, minutes=17), n % 6 == 4) for n, at in enumerate(nights)]
-    return Window(row["id"], chosen, end, whole, timeline(row, chosen, end), charged[::-1], PRICE, "EUR")
+    return Window(row["id"], chosen, end, whole, nights(row, end, chosen.span.days), PRICE, "EUR")
+
+
+def nights(row: dict[str, Any], end: datetime, days: int) -> list[Session]:
+    """A charge in each of so many nights up to `end`."""
+    began = [end - timedelta(days=n, hours=8) for n in range(days) if row["efficiency"]]
+    return [session(row, at, at + timedelta(hours=5, minutes=17), n % 6 == 4) for n, at in enumerate(began)][::-1]
+
+
+def chart(row: dict[str, Any], start: datetime, end: datetime, now: datetime | None = None) -> Timeline:
+    """Like dashboard.pages.vehicle.loading.load_chart: as fine as suits it, with the nights that touch it."""
+    fine, span = detail(end - start), end - start
+    like = Range("", "", span, max(3600, fine.bin_s), fine.bucket, fine.point_s)
+    charged = [one for one in nights(row, now or end, 31) if one.end > start and one.start < end]
+    return replace(timeline(row, like, end), bucket=fine.bucket, sessions=charged)
 
 
 def session(row: dict[str, Any], start: datetime, end: datetime, poor: bool = False) -> Session:
@@ -277,17 +296,20 @@ class QuietHandler(WSGIRequestHandler):
 
 
 @contextmanager
-def served(fleet: FakeFleet, csp: bool = True) -> Iterator[str]:
-    """The real pages over this fleet, on a free port. With `csp`, a strict policy: whatever breaks it shows as a console error."""
+def served(fleet: FakeFleet, csp: bool = True, tick_s: float = 1.0) -> Iterator[str]:
+    """The real pages over this fleet, on a free port. With `csp`, a strict policy: whatever breaks it shows as a console error.
+
+    They tick faster than in the product, for nobody to wait; large fleets need their five seconds.
+    """
     from tests.alert_fakes import fake_alerts
     from tests.charger_support import fake_chargers
 
-    loads = ("load_live", "load_window", "load_chargers")
+    loads = ("load_live", "load_window", "load_chart", "load_chargers")
     real, real_bins = {name: getattr(loading, name) for name in loads}, performance.bins
     for name in loads:
         setattr(loading, name, getattr(fleet, name))
     performance.bins = lambda _, vehicle_id, start, end, *__: timeline(fleet_row(fleet, vehicle_id), RANGES["24h"], end).bins  # type: ignore[assignment]
-    server = make_server("127.0.0.1", 0, _app(fleet, csp).server, threaded=True, request_handler=QuietHandler)
+    server = make_server("127.0.0.1", 0, _app(fleet, csp, tick_s).server, threaded=True, request_handler=QuietHandler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         with fake_chargers(fleet), fake_alerts(fleet):
@@ -304,14 +326,14 @@ def fleet_row(fleet: FakeFleet, vehicle_id: str) -> dict[str, Any]:
     return next(row for row in fleet.rows if row["id"] == vehicle_id)
 
 
-def _app(fleet: FakeFleet, csp: bool) -> Any:
+def _app(fleet: FakeFleet, csp: bool, tick_s: float) -> Any:
     from tests.charger_support import FakeList
 
     @contextmanager
     def read() -> Iterator[None]:
         yield None
 
-    settings = config.Settings(_env_file=None)
+    settings = config.Settings(_env_file=None, tick_s=tick_s)
     services: Any = SimpleNamespace(
         settings=settings, picture=fleet, policies=Policies(), now=lambda: fleet.now, read=read, chargers=FakeList(fleet)
     )

@@ -15,9 +15,9 @@ from charging.timeline import ALWAYS, FOREVER, Occupied
 from dashboard.charger_figure import ChargerTimeline
 from dashboard.charger_list import COLUMNS
 from dashboard.figures import Timeline
+from dashboard.over import Over, Range, detail
 from dashboard.pages.charger import loading
 from dashboard.pages.charger.loading import Judged, Live, Occupant, Window
-from dashboard.pages.charger.over import Over
 from dashboard.pictures import Picture
 from db.assignment_changes import AssignmentChange
 from db.queries.chargers import MeterReading, Place, Rating
@@ -58,8 +58,9 @@ def window(row: dict[str, Any], over: Over) -> Window:
     efficient = {**row, "efficiency": row["efficiency"] or 0.9}
     charged = [session(efficient, at, at + timedelta(hours=5, minutes=17)) for at in reversed(nights)]
     nobodys = replace(charged[-1], vehicle_ids=(), end=charged[-1].end + timedelta(hours=1))
-    points = Timeline(drawn.start, drawn.end, [], drawn.bin_s, [], drawn.meter, drawn.point_s)
-    return Window(row["meterId"], over, ChargerTimeline(points, energy), [*charged, nobodys])
+    found = [*charged, nobodys]
+    points = Timeline(drawn.start, drawn.end, [], drawn.bin_s, [], drawn.meter, drawn.point_s, over.like.bucket, found)
+    return Window(row["meterId"], over, ChargerTimeline(points, energy), found)
 
 
 def judged(row: dict[str, Any], now: datetime) -> Judged:
@@ -126,7 +127,12 @@ def fake_chargers(fleet: FakeFleet) -> Iterator[None]:
         found = row(meter_id)
         return judged(found, now) if found else Judged(meter_id, end, now, [], "", [], [])
 
-    fakes = {"load_live": load_live, "load_window": load_window, "load_judged": load_judged}
+    def load_chart(_: Any, meter_id: str, start: datetime, end: datetime, *__: Any) -> ChargerTimeline:
+        fine = detail(end - start)
+        like = Range("", "", end - start, max(3600, fine.bin_s), fine.bucket, fine.point_s)
+        return load_window(None, meter_id, Over(start, end, like)).timeline
+
+    fakes = {"load_live": load_live, "load_chart": load_chart, "load_window": load_window, "load_judged": load_judged}
     real = {name: getattr(loading, name) for name in fakes}
     for name, fake in fakes.items():
         setattr(loading, name, fake)

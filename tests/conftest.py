@@ -3,12 +3,16 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
 from db.embedded import EmbeddedPostgres
 from tests.support import create_database, drop_database, fresh_database, with_database
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 
 @pytest.fixture(scope="session")
@@ -61,3 +65,12 @@ def conn(database_url: str) -> Iterator[psycopg.Connection]:
 def project() -> Path:
     """The folder of the clone."""
     return Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    """One browser for a module; every test opens its own context. Not for the whole run: where it is open nothing else may use asyncio."""
+    from tests.browser_support import open_browser  # here, so that tests without a browser do not need it
+
+    with open_browser() as opened:
+        yield opened

@@ -46,7 +46,9 @@ def api(database_url: str, now: datetime = NOW, limits: dict[str, Any] | None = 
         chosen.commit_wait_s,
     )
     intake = Intake(committer, replace(allowed, **(limits or {})), lambda: now)
-    app = api_app.create(Services(reading, intake, Policies(), lambda: now, FleetWindow(Policies(), math.inf)))
+    services = Services(reading, intake, Policies(), lambda: now, FleetWindow(Policies(), math.inf))
+    mail = chosen.smtp_host is not None
+    app = api_app.create(replace(services, notices_to_private=chosen.notices_to_private, can_mail=mail))
     try:
         yield app.test_client()
     finally:

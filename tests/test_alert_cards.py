@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from dashboard.components.plain import plain
+from dashboard.over import RANGES
 from dashboard.pages import alerts as pages
 from dashboard.pages.alerts import asked, evidence, frame, history, inbox, of_subject, page, silences, words
 from dashboard.pages.alerts.loading import BARS, Bins, Card, History, Inbox, Silences, evidence_window
-from dashboard.pages.vehicle.loading import RANGES
 from db.alert_people import Silence
 from db.queries.alert_story import Evaluation, Notice, Step
 from db.queries.alerts import Counts, Pending, Wanted

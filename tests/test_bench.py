@@ -9,12 +9,14 @@ from typing import TypeVar
 import psycopg
 import pytest
 
-from bench import batches, herd, singles
+from bench import batches, dataset, herd, singles, ui_beside, wire
 from bench.__main__ import DOCUMENT, MEASUREMENTS, replaced
 from bench.installation import BenchError, Installation, installation
 from bench.readings import READINGS, SHAPES, CopyFormat, batch, body
 from bench.swarm import next_beat
 from bench.table import Line, Spread, markdown
+from bench.ui_browser import Asked
+from bench.ui_fleet import Filled
 from db import partitions
 from db.sides import SIDES
 
@@ -75,6 +77,25 @@ def test_the_document_has_a_place_for_every_table() -> None:
         assert "new table" in replaced(DOCUMENT.read_text(), name, "new table")
     with pytest.raises(BenchError, match="not one place"):
         replaced(DOCUMENT.read_text(), "unheard-of", "")
+
+
+def test_beside_viewers_every_device_reports_once_a_minute() -> None:
+    filled = Filled(dataset.fleet(10_000, 1), "veh-00000", 0)
+    sources = ui_beside._devices(filled)
+    assert len(sources) == ui_beside.READINGS_PER_S
+    bodies = [json.loads(wire.content(next(source))) for source in sources[:3] for _ in range(60)]
+    assert len({body.get("vehicleId") or body["meterId"] for body in bodies}) == 180
+    assert {len(body) for body in bodies} == {4, 5}, "vehicles and meters"
+
+
+def test_beside_viewers_each_page_asks_for_its_own_vehicle_with_what_the_browser_sent() -> None:
+    filled = Filled(dataset.fleet(20, 1), "veh-00000", 0)
+    (part,) = ui_beside._pages(filled, [Asked("/_dash-update-component", '{"state":[{"value":"veh-00000"}]}')])
+    assert [wire.content(next(page)) for page in part.sources][:2] == [
+        b'{"state":[{"value":"veh-00000"}]}',
+        b'{"state":[{"value":"veh-00001"}]}',
+    ]
+    assert len(part.sources) == ui_beside.ON_VEHICLES
 
 
 @pytest.fixture(scope="module")

@@ -9,37 +9,19 @@ import pytest
 import requests
 from playwright.sync_api import Browser, FilePayload, Page, expect
 
-from tests.admin_support import served_admin
-from tests.browser_support import Watched, open_browser, watch
-from tests.support import depot, fresh_database, van
+from tests.admin_support import sent, served_admin, two_days
+from tests.browser_support import BROWSER_MARKS, Watched, watch
+from tests.support import fresh_database
 
-# flask-compress leaves a static file it has streamed to be closed by the garbage collector
-QUIET = [
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
-pytestmark = [pytest.mark.browser, *QUIET]
+pytestmark = BROWSER_MARKS
 REFUSED = "status of 422"  # the browser itself writes what a server refuses on its console
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One browser for the module; every test opens its own context."""
-    with open_browser() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")
 def address(postgres_url: str, template_database: str) -> Iterator[str]:
     """A fleet of four vans and four depots, three of them assigned, with readings of the last two days."""
     with fresh_database(postgres_url, template_database, "browser_admin") as url, served_admin(url) as at:
-        hours = [f"{datetime.now(UTC) - timedelta(hours=hour):%Y-%m-%dT%H:00:00Z}" for hour in range(1, 40)]
-        for n in range(1, 5):
-            _sent(at, "POST", "/v1/telemetry/vehicle", json=[van(vehicleId=f"van-{n}", timestamp=hour) for hour in hours])
-            meter = [depot(meterId=f"depot-{n}", kwhConsumedAc=5 + n, timestamp=hour) for hour in hours]
-            _sent(at, "POST", "/v1/telemetry/meter", json=meter)
-        for n in (1, 2, 3):
-            _sent(at, "PUT", f"/v1/mappings/van-{n}", json={"meterId": f"depot-{n}"})
+        two_days(at)
         yield at
 
 
@@ -52,14 +34,8 @@ def desk(browser: Browser, address: str) -> Iterator[Watched]:
     assert [fault for fault in watched.faults if REFUSED not in fault] == []
 
 
-def _sent(address: str, method: str, path: str, **more: Any) -> Any:
-    answer = requests.request(method, address + path, timeout=20, **more)
-    assert answer.ok, answer.text
-    return answer.json()
-
-
 def _meter_of(address: str, vehicle_id: str) -> str | None:
-    return _sent(address, "GET", f"/v1/mappings/{vehicle_id}")["meterId"]  # type: ignore[no-any-return]
+    return sent(address, "GET", f"/v1/mappings/{vehicle_id}")["meterId"]  # type: ignore[no-any-return]
 
 
 def _csv(page: Page, text: str) -> None:
@@ -118,13 +94,13 @@ def test_the_past_is_corrected_and_its_numbers_are_foreseen(desk: Watched, addre
     expect(outcome.locator("tbody tr", has_text="van-3")).to_contain_text("62.5 % → 125.0 %")
     page.get_by_role("button", name="Do it", exact=True).click()
     expect(page.locator("#admin-detail .timeline-list li")).to_have_count(3)
-    stretch = _sent(address, "GET", "/v1/mappings/van-1")["timeline"][1]
+    stretch = sent(address, "GET", "/v1/mappings/van-1")["timeline"][1]
     assert (stretch["meterId"], stretch["from"]) == ("depot-3", f"{begin.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}")
     page.locator("#admin-detail li", has_text="depot-3").get_by_role("button", name="Take out").click()
     expect(outcome).to_contain_text("What will change")
     page.get_by_role("button", name="Do it", exact=True).click()
     expect(outcome).to_contain_text("Done and recorded")
-    assert {one["meterId"] for one in _sent(address, "GET", "/v1/mappings/van-1")["timeline"]} == {"depot-1"}
+    assert {one["meterId"] for one in sent(address, "GET", "/v1/mappings/van-1")["timeline"]} == {"depot-1"}
 
 
 def _winter(at: datetime) -> bool:
@@ -176,7 +152,7 @@ def test_a_charger_gets_its_position_by_a_click_on_our_map(desk: Watched, addres
     assert page.input_value("#admin-field-longitude")
     page.get_by_role("button", name="Save").click()
     expect(page.locator("#admin-detail .admin-outcome")).to_contain_text("ratedKw: empty → 11")
-    said = _sent(address, "GET", "/v1/meters/depot-3")
+    said = sent(address, "GET", "/v1/meters/depot-3")
     assert said["latitude"] == pytest.approx(float(page.input_value("#admin-field-latitude")), abs=1e-6)
     assert said["longitude"] == pytest.approx(float(page.input_value("#admin-field-longitude")), abs=1e-6)
     assert said["ratedKw"] == 11
@@ -193,7 +169,7 @@ def test_a_site_is_made_and_a_vehicle_described_by_keyboard_alone(desk: Watched,
     page.keyboard.type("0.29")
     page.keyboard.press("Enter")
     expect(page.locator("#admin-detail .admin-outcome h3")).to_have_text("Saved")
-    assert _sent(address, "GET", "/v1/sites/ber")["tariffPerKwh"] == 0.29
+    assert sent(address, "GET", "/v1/sites/ber")["tariffPerKwh"] == 0.29
     page.goto(f"{address}/admin/vehicles?q=van-3")
     expect(page.locator("#admin-vehicles .ag-row")).to_have_count(1)
     page.locator("#admin-q").focus()
@@ -209,7 +185,7 @@ def test_a_site_is_made_and_a_vehicle_described_by_keyboard_alone(desk: Watched,
     page.keyboard.type("85.5")
     page.keyboard.press("Enter")
     expect(page.locator("#admin-detail .admin-outcome h3")).to_be_focused()
-    said = _sent(address, "GET", "/v1/vehicles/van-3")
+    said = sent(address, "GET", "/v1/vehicles/van-3")
     assert (said["name"], said["plainLow"]) == ("Van three", 0.855)
 
 
@@ -274,5 +250,5 @@ def test_nothing_typed_is_lost_when_the_database_is_away(desk: Watched, address:
     page.unroute("**/v1/**")
     page.get_by_role("button", name="Save").click()
     expect(page.locator("#admin-detail .admin-outcome")).to_contain_text("model: empty → e-Transit")
-    assert _sent(address, "GET", "/v1/vehicles/van-2")["model"] == "e-Transit"
+    assert sent(address, "GET", "/v1/vehicles/van-2")["model"] == "e-Transit"
     desk.faults[:] = [fault for fault in desk.faults if "status of 503" not in fault]

@@ -127,7 +127,7 @@ def test_the_fleet_leads_to_the_charger(at: Watched, fleet: FakeFleet) -> None:
 
 def test_ten_thousand_chargers_stay_usable(browser: Browser) -> None:
     """The whole list is there within seconds, and a letter typed filters it within a moment."""
-    with served(FakeFleet(10_000)) as address:
+    with served(FakeFleet(10_000), tick_s=5) as address:
         watched = watch(browser, address)
         page = watched.go("/chargers", "#chargers-page[data-state=ready]")
         expect(page.locator("#chargers-count")).to_contain_text("9,8", timeout=20_000)

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,14 @@ from typing import Any
 import psycopg
 import pytest
 import requests
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 from psycopg.conninfo import conninfo_to_dict
 
+from tests.browser_support import BROWSER_MARKS, Watched, watch
 from tests.support import free_port, fresh_database, with_database
 from tests.test_real_data import MADE_UP, SHARED, TESLA, shared_only
 
-pytestmark = pytest.mark.browser
-CHROMIUM = "/usr/bin/chromium"
-NOT_FOR_US = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--no-first-run"]
+pytestmark = BROWSER_MARKS
 
 
 @dataclass
@@ -68,40 +67,21 @@ def _wait_ready(made: Installation) -> None:
     raise AssertionError("the server did not become ready in 90 s")
 
 
-@dataclass
-class Browser:
-    """A page with what it complained about and whom it asked."""
-
-    page: Page
-    complaints: list[str] = field(default_factory=list)
-    strangers: list[str] = field(default_factory=list)
-
-
 @pytest.fixture
-def browser(installation: Installation) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=NOT_FOR_US)
-        page = chromium.new_page(viewport={"width": 1400, "height": 900}, timezone_id="Europe/Berlin")
-        made = Browser(page)
-        page.on("console", lambda message: made.complaints.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: made.complaints.append(str(error)))
-        page.on("request", lambda request: _note_stranger(made, installation.address, request.url))
-        yield made
-        chromium.close()
+def at(installation: Installation, browser: Browser) -> Iterator[Watched]:
+    """A desk-sized page on it."""
+    watched = watch(browser, installation.address)
+    yield watched
+    watched.page.context.close()
 
 
-def _note_stranger(made: Browser, address: str, url: str) -> None:
-    if not url.startswith((address, "data:", "blob:")):
-        made.strangers.append(url)
+def _content(at: Watched) -> Any:
+    return expect(at.page.locator("body"))
 
 
-def _content(browser: Browser) -> Any:
-    return expect(browser.page.locator("body"))
-
-
-def test_the_first_reading_appears_without_a_reload_and_is_judged(installation: Installation, browser: Browser) -> None:
-    browser.page.goto(installation.address)
-    _content(browser).to_contain_text("curl", timeout=15_000)  # an empty database says what to do
+def test_the_first_reading_appears_without_a_reload_and_is_judged(installation: Installation, at: Watched) -> None:
+    at.page.goto(installation.address)
+    _content(at).to_contain_text("curl", timeout=15_000)  # an empty database says what to do
     stamp = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=1)
     with psycopg.connect(installation.database_url) as conn:
         conn.execute("INSERT INTO fleet_mapping VALUES ('V1', 'M1')")
@@ -121,27 +101,27 @@ def test_the_first_reading_appears_without_a_reload_and_is_judged(installation: 
         ).status_code
         == 201
     )
-    _content(browser).to_contain_text("83.3", timeout=15_000)
-    browser.page.goto(f"{installation.address}/alerts")
-    _content(browser).to_contain_text("V1", timeout=15_000)
-    _content(browser).to_contain_text("83.3")
-    assert (browser.complaints, browser.strangers) == ([], [])
+    _content(at).to_contain_text("83.3", timeout=15_000)
+    at.page.goto(f"{installation.address}/alerts")
+    _content(at).to_contain_text("V1", timeout=15_000)
+    _content(at).to_contain_text("83.3")
+    assert at.faults == []
 
 
 @shared_only
-def test_the_tesla_session_is_94_3_percent_on_its_page(installation: Installation, browser: Browser) -> None:
+def test_the_tesla_session_is_94_3_percent_on_its_page(installation: Installation, at: Watched) -> None:
     files = [str(SHARED / "tesla-model-s-2016" / name) for name in ("vehicle.csv", "meter.csv")]
     with psycopg.connect(installation.database_url) as conn:
         conn.execute("INSERT INTO fleet_mapping VALUES (%s, 'MTR-TESLAS-20160626')", (TESLA,))
     subprocess.run([sys.executable, "-m", "simulator", "replay", *files, "--url", installation.address], check=True, capture_output=True)
-    browser.page.goto(f"{installation.address}/vehicles/{TESLA}?at=2016-06-27T00:14:00Z")
-    _content(browser).to_contain_text("94.3", timeout=15_000)
-    _content(browser).to_contain_text("10.608")
-    _content(browser).to_contain_text("10.000")
-    assert (browser.complaints, browser.strangers) == ([], [])
+    at.page.goto(f"{installation.address}/vehicles/{TESLA}?at=2016-06-27T00:14:00Z")
+    _content(at).to_contain_text("94.3", timeout=15_000)
+    _content(at).to_contain_text("10.608")
+    _content(at).to_contain_text("10.000")
+    assert at.faults == []
 
 
-def test_a_vehicle_without_a_meter_says_so_and_shows_no_number(installation: Installation, browser: Browser) -> None:
+def test_a_vehicle_without_a_meter_says_so_and_shows_no_number(installation: Installation, at: Watched) -> None:
     subprocess.run(
         [sys.executable, "-m", "simulator", "replay", str(MADE_UP / "vehicle.csv"), "--url", installation.address],
         check=True,
@@ -151,37 +131,37 @@ def test_a_vehicle_without_a_meter_says_so_and_shows_no_number(installation: Ins
         rows = [line.split(",") for line in lines.read().splitlines()]
     column = {name: n for n, name in enumerate(rows[0])}
     last = rows[-1]
-    browser.page.goto(f"{installation.address}/vehicles/{last[column['vehicleId']]}?at={last[column['timestamp']]}")
-    _content(browser).to_contain_text("no meter is assigned", timeout=15_000)
+    at.page.goto(f"{installation.address}/vehicles/{last[column['vehicleId']]}?at={last[column['timestamp']]}")
+    _content(at).to_contain_text("no meter is assigned", timeout=15_000)
     for nonsense in ("Infinity", "NaN", "undefined"):
-        _content(browser).not_to_contain_text(nonsense)
-    assert (browser.complaints, browser.strangers) == ([], [])
+        _content(at).not_to_contain_text(nonsense)
+    assert at.faults == []
 
 
-def test_v11_a_name_may_be_any_text_and_nothing_of_it_runs(installation: Installation, browser: Browser) -> None:
+def test_v11_a_name_may_be_any_text_and_nothing_of_it_runs(installation: Installation, at: Watched) -> None:
     name = '<img src=x onerror="window.ran=1"><script>window.ran=1</script>'
     requests.put(f"{installation.address}/v1/vehicles/V1", json={"name": name}, timeout=10)
     for path in ("/", "/alerts", "/vehicles/V1"):
-        browser.page.goto(installation.address + path)
-        _content(browser).to_contain_text("<img src=x", timeout=15_000)
-        assert browser.page.evaluate("window.ran") is None
-        assert browser.page.locator("[onerror]").count() == 0
-    assert (browser.complaints, browser.strangers) == ([], [])
+        at.page.goto(installation.address + path)
+        _content(at).to_contain_text("<img src=x", timeout=15_000)
+        assert at.page.evaluate("window.ran") is None
+        assert at.page.locator("[onerror]").count() == 0
+    assert at.faults == []
 
 
-def test_the_button_downloads_the_24_hour_summary_of_all_vehicles(installation: Installation, browser: Browser) -> None:
-    browser.page.goto(installation.address)
-    with browser.page.expect_download(timeout=15_000) as started:
-        browser.page.get_by_text("Download 24 h CSV").click()
+def test_the_button_downloads_the_24_hour_summary_of_all_vehicles(installation: Installation, at: Watched) -> None:
+    at.page.goto(installation.address)
+    with at.page.expect_download(timeout=15_000) as started:
+        at.page.get_by_text("Download 24 h CSV").click()
     text = Path(started.value.path()).read_text()
     assert text.startswith("vehicle_id,meter_ids,from_utc,to_utc,total_ac_kwh")
     assert "\nV1,M1," in text.replace("\r\n", "\n")
 
 
-def test_the_api_page_needs_no_other_host(installation: Installation, browser: Browser) -> None:
-    browser.page.goto(f"{installation.address}/api")
-    _content(browser).to_contain_text("/v1/telemetry/vehicle", timeout=15_000)
-    assert browser.strangers == []
+def test_the_api_page_needs_no_other_host(installation: Installation, at: Watched) -> None:
+    at.page.goto(f"{installation.address}/api")
+    _content(at).to_contain_text("/v1/telemetry/vehicle", timeout=15_000)
+    assert [fault for fault in at.faults if fault.startswith("another host")] == []
 
 
 def test_an_unknown_path_under_v1_is_json_and_not_the_dashboard(installation: Installation) -> None:
@@ -202,17 +182,15 @@ def test_v6_chunked_bodies_are_read_whole_or_refused_never_cut(installation: Ins
     assert requests.post(address, data=chunks(6 << 20), headers=json, timeout=20).status_code == 413
 
 
-def test_c4_with_the_database_away_the_last_figures_stay_under_a_banner_and_it_recovers(
-    installation: Installation, browser: Browser
-) -> None:
-    browser.page.goto(installation.address)
-    _content(browser).to_contain_text("83.3", timeout=15_000)
+def test_c4_with_the_database_away_the_last_figures_stay_under_a_banner_and_it_recovers(installation: Installation, at: Watched) -> None:
+    at.page.goto(installation.address)
+    _content(at).to_contain_text("83.3", timeout=15_000)
     with _database_away(installation.database_url):
-        _content(browser).to_contain_text("Database unreachable", timeout=20_000)
-        _content(browser).to_contain_text("83.3")
+        _content(at).to_contain_text("Database unreachable", timeout=20_000)
+        _content(at).to_contain_text("83.3")
         assert requests.get(f"{installation.address}/healthz", timeout=5).status_code == 200
         assert requests.get(f"{installation.address}/readyz", timeout=10).status_code == 503
-    expect(browser.page.get_by_text("Database unreachable")).not_to_be_visible(timeout=20_000)
+    expect(at.page.get_by_text("Database unreachable")).not_to_be_visible(timeout=20_000)
 
 
 @contextmanager

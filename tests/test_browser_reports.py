@@ -17,28 +17,16 @@ import config
 from charging.verdict import Summary
 from dashboard import app as composition
 from db.queries.policies import Policies
-from tests.browser_support import FakeFleet, Watched, open_browser, watch
+from tests.browser_support import BROWSER_MARKS, FakeFleet, Watched, watch
 from tests.report_support import NOON, asked, serving
 from tests.support import api, fresh_database
 from tests.test_reports import small_fleet
 from tests.test_reports_stream import NOBODY, assert_free, broken, stream_of
 
-# flask-compress leaves a static file it has streamed to be closed by the garbage collector
-QUIET = [
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
-pytestmark = [pytest.mark.browser, *QUIET]
+pytestmark = BROWSER_MARKS
 READY = "#reports-preview[data-preview=ready]"
 # Chromium itself tells the console of every answer that is no success.
 TOLD = "error: Failed to load resource"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One browser for the module; every test opens its own context."""
-    with open_browser() as opened:
-        yield opened
 
 
 @contextmanager
@@ -256,6 +244,7 @@ def test_the_address_is_the_report(at: Watched) -> None:
     page.locator("#report-window-day").check()
     page.locator("#report-day").fill("2025-10-26")
     page.locator("#report-verdict-low").check()
+    page.locator("#report-site").select_option("Berlin")
     page.locator("#report-separator").select_option("semicolon")
     page.locator("#report-decimal").select_option("comma")
     page.locator("#report-bom").check()
@@ -267,11 +256,12 @@ def test_the_address_is_the_report(at: Watched) -> None:
     )
     url, command = page.url, page.inner_text("#report-curl")
     assert url.endswith(
-        "?day=2025-10-26&zone=Europe/Berlin&verdict=low&vehicleId=van-1&vehicleId=van-3&separator=semicolon&decimal=comma&bom=true"
+        "?day=2025-10-26&zone=Europe/Berlin&verdict=low&site=ber&vehicleId=van-1&vehicleId=van-3&separator=semicolon&decimal=comma&bom=true"
     )
     colleague = at.go(url.removeprefix(at.address), READY)
     assert (colleague.url, colleague.inner_text("#report-curl")) == (url, command)
     assert colleague.locator("#report-vehicleId").input_value() == "van-1, van-3"
+    expect(colleague.locator("#report-site option:checked")).to_have_text("Berlin")
     assert colleague.locator("#report-verdict-low").is_checked()
     expect(colleague.locator("#reports-preview-of")).to_contain_text("25 h")
 
@@ -284,7 +274,7 @@ ADDRESSES = [
     "?from=2026-02-03T00:00:00.123456Z&to=2026-02-04T12:00:00%2B01:00&zone=UTC&format=json",
     "?window=range&zone=UTC",
     "?report=sites&day=2026-03-29&zone=Europe/Berlin",
-    "?report=sessions&day=2026-03-29&zone=Europe/Berlin&vehicleId=van-7",
+    "?report=sessions&day=2026-03-29&zone=Europe/Berlin&site=ber&site=ham&vehicleId=van-7",
 ]
 
 
@@ -356,19 +346,3 @@ def test_an_empty_database_says_what_to_do(browser: Browser, database_url: str) 
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
         watched.page.context.close()
         assert watched.faults == []
-
-
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1400), ("dark", 390)])
-def test_pictures(browser: Browser, port: int, project: Path, scheme: Any, width: int) -> None:
-    """To be looked at; nothing is wider than the window, and every control has a name."""
-    watched = watch(browser, f"http://127.0.0.1:{port}", width, 900, scheme)
-    page = watched.go("/reports?day=2026-02-04&zone=Europe/Berlin&separator=semicolon", READY)
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    controls = page.locator("#main :is(input, select, button):visible").all()
-    assert len(controls) > 15
-    assert not [one for one in controls if one.evaluate("(e) => !(e.labels?.[0] ?? e).textContent.trim() && !e.ariaLabel")]
-    file = project / "screenshots" / f"reports-{scheme}-{width}.png"
-    file.parent.mkdir(exist_ok=True)
-    page.screenshot(path=file, full_page=True)
-    watched.page.context.close()
-    assert watched.faults == []

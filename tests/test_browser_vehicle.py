@@ -15,13 +15,16 @@ QUIET = [
 ]
 pytestmark = [pytest.mark.browser, *QUIET]
 TICK_MS = 6_500
+DRAWN = "() => document.querySelector('#vehicle-graph .js-plotly-plot')?.calcdata?.length"
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One browser for the module; every test opens its own context."""
+    """One browser for the module; every test opens its own context. Generous, since the machine has more to do."""
+    expect.set_options(timeout=15_000)
     with open_browser() as opened:
         yield opened
+    expect.set_options(timeout=5_000)
 
 
 @pytest.fixture
@@ -140,3 +143,68 @@ def test_on_a_phone_a_session_is_a_block_with_named_values(browser: Browser, fle
         assert page.locator("#vehicle-sessions .scroll-x").evaluate("(box) => box.scrollWidth <= box.clientWidth")
         watched.page.context.close()
         assert watched.faults == []
+
+
+def _drag(page: Page, graph: str = "#vehicle-graph", begin: float = 0.3, end: float = 0.5) -> None:
+    panel = page.locator(f"{graph} .nsewdrag").first
+    panel.evaluate("(panel) => panel.scrollIntoView({ block: 'center' })")
+    box = panel.bounding_box()
+    assert box
+    page.mouse.move(box["x"] + box["width"] * begin, box["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * end, box["y"] + 22, steps=5)
+    page.mouse.up()
+
+
+def test_a_drag_loads_what_is_looked_at_and_back_undoes_it(at: Watched, fleet: FakeFleet) -> None:
+    """One question for the charts alone, once the drag is over; the address holds the zoom, and a colleague sees the same."""
+    page = at.go(f"/vehicles/{_low(fleet)['id']}")
+    shown, rows = page.locator("#vehicle-shown"), page.locator("#vehicle-sessions tbody tr")
+    expect(shown).to_contain_text("efficiency and energy: 1 h · curves: 15 min")
+    page.wait_for_function(DRAWN)
+    asked = _answers(page)
+    _drag(page)
+    expect(shown).to_contain_text("curves: every reading")
+    page.wait_for_url("**/vehicles/*?range=24h&from=*&to=*")
+    assert asked == ["drawn-window"]
+    zoomed, address = shown.locator("b").inner_text(), page.url
+    page.go_back()
+    expect(shown).to_contain_text("Drag over a chart to zoom")
+    page.go_forward()
+    expect(shown.locator("b")).to_have_text(zoomed)
+    shown.get_by_role("link", name="Whole range, 24 hours").click()
+    expect(shown).to_contain_text("curves: 15 min")
+    page.wait_for_url(lambda url: "from=" not in url)
+    expect(rows).to_have_count(1)
+    at.go(address.removeprefix(at.address))
+    expect(shown.locator("b")).to_have_text(zoomed)
+
+
+def test_a_session_leads_to_its_part_of_the_charts_and_is_marked_in_both(at: Watched, fleet: FakeFleet) -> None:
+    """From its row, and from the strip; another range leaves the zoom. Times stand where the clocks of the viewer say."""
+    page = at.go(f"/vehicles/{_low(fleet)['id']}?range=7d")
+    rows, shown = page.locator("#vehicle-sessions tbody tr"), page.locator("#vehicle-shown")
+    expect(rows).to_have_count(7)
+    page.wait_for_function(DRAWN)
+    rows.nth(2).get_by_role("link", name="Show in chart").click()
+    expect(shown.locator("b")).to_be_visible()
+    assert page.locator("#vehicle-sessions tr.is-shown").count() == 1
+    expect(rows.nth(2)).to_have_class("is-shown")
+    drawn = "() => { const { calcdata, data, layout } = document.querySelector('#vehicle-graph .js-plotly-plot'); const n = data.findIndex((t) => t.name === 'Charging'); return calcdata[n][0].p - layout.meta.offsetMs; }"
+    start, end = (rows.nth(2).get_attribute("data-session") or "").split("/")
+    middle = f"(Date.parse('{start}') + Date.parse('{end}')) / 2"
+    assert abs(page.evaluate(drawn) - page.evaluate(middle)) < 1_000
+    page.get_by_text("7 d", exact=True).click()
+    page.get_by_text("24 h", exact=True).click()
+    expect(shown).to_contain_text("Drag over a chart to zoom")
+    page.wait_for_url(lambda url: "from=" not in url)
+    expect(page.locator("#vehicle-sessions tr.is-shown")).to_have_count(0)
+    strip = page.locator("#vehicle-graph .xy7 .nsewdrag, #vehicle-graph .nsewdrag.drag[data-subplot=xy7]").first
+    strip.evaluate("(panel) => panel.scrollIntoView({ block: 'center' })")
+    box = strip.bounding_box()
+    assert box
+    page.mouse.move(box["x"] + box["width"] * 0.78, box["y"] + box["height"] / 2)
+    page.wait_for_timeout(300)
+    page.mouse.click(box["x"] + box["width"] * 0.78, box["y"] + box["height"] / 2)
+    expect(shown).to_contain_text("Zoomed to")
+    expect(page.locator("#vehicle-sessions tr.is-shown")).to_have_count(1)

@@ -17,8 +17,9 @@ from dashboard.components.occupation import occupation_timeline
 from dashboard.components.plain import plain
 from dashboard.components.sessions import charger_session_table
 from dashboard.figures import Timeline
+from dashboard.over import CHOSEN, LONGEST, over
 from dashboard.pages.charger import drawing
-from dashboard.pages.charger.over import CHOSEN, LONGEST, over
+from dashboard.view import Asked
 from db.queries.chargers import Place, Rating
 from db.queries.meter_energy import MeterEnergy
 from tests import charger_support
@@ -100,10 +101,10 @@ def test_a_bin_in_which_everything_was_received_has_no_mark() -> None:
 
 
 def test_all_rows_have_one_time_axis(row: dict[str, Any]) -> None:
-    figure = charger_figure.charger(charger_support.window(row, DAY).timeline, "UTC", "light", "r", ("a", "b"))
-    assert {trace["yaxis"] for trace in figure["data"]} == {"y", "y2", "y3"}
+    figure = charger_figure.charger(charger_support.window(row, DAY).timeline, "UTC", "light", "r")
+    assert {trace["yaxis"] for trace in figure["data"]} == {"y", "y2", "y3", "y4"}
     assert [name for name in figure["layout"] if name.startswith("xaxis")] == ["xaxis"]
-    assert (figure["layout"]["xaxis"]["anchor"], figure["layout"]["xaxis"]["range"]) == ("y3", ["a", "b"])
+    assert figure["layout"]["xaxis"]["anchor"] == "y4"
 
 
 # ------------------------------------------------------------------------------------------------------------------------ cards
@@ -118,7 +119,9 @@ def test_the_energy_card_takes_apart_what_was_given() -> None:
 
 def test_the_files_are_of_the_window_on_the_screen(row: dict[str, Any]) -> None:
     own = over(CHOSEN, "2026-11-20T00:00:00Z", "2026-11-21T00:00:00Z", NOW)
-    _, cards = drawing.window(charger_support.window(row, own), VIEWER)
+    found = charger_support.window(row, own)
+    view = Asked(CHOSEN, None, ("2026-11-20T00:00:00Z", "2026-11-21T00:00:00Z")).view(NOW)
+    cards = drawing.window(found, VIEWER) | drawing.chart(found.timeline, row["meterId"], view, VIEWER)[1]
     where = f"/v1/meters/{row['meterId']}"
     span = "format=csv&from=2026-11-20T00:00:00Z&to=2026-11-21T00:00:00Z"
     assert f"{where}/history?{span}&bucket=15m" in _text(cards["history"])
@@ -222,6 +225,7 @@ def test_every_card_can_be_plain(row: dict[str, Any]) -> None:
     """Nothing in them needs the framework."""
     for some in {one["verdict"]: one for one in FakeFleet(200, NOW).rows if one["meterId"]}.values():
         _, now, readings, _ = drawing.live(charger_support.live(some, NOW), some["meterId"], VIEWER)
-        _, cards = drawing.window(charger_support.window(some, DAY), VIEWER)
+        found = charger_support.window(some, DAY)
+        cards = drawing.window(found, VIEWER) | drawing.chart(found.timeline, some["meterId"], Asked().view(NOW), VIEWER)[1]
         known = [now, readings, *cards.values(), *drawing.judged(charger_support.judged(some, NOW), VIEWER).values()]
         assert all(plain(part) for part in known if part is not None)

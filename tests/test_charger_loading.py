@@ -13,8 +13,8 @@ import pytest
 
 from charging.matrix import read_charger
 from dashboard.charger_list import ChargerList
+from dashboard.over import over
 from dashboard.pages.charger import loading
-from dashboard.pages.charger.over import over
 from db.engine import pool
 from db.queries import matrix, meter_energy
 from db.queries.fleet_window import FleetWindow

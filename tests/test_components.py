@@ -16,12 +16,13 @@ from dashboard.components.quantity import quantity
 from dashboard.components.readings import readings_table
 from dashboard.components.scale import scale
 from dashboard.components.verdict import KINDS, badge, kind_of
+from dashboard.over import RANGES
 from dashboard.pages import alerts, fleet, vehicle
 from dashboard.pages.vehicle import drawing
-from dashboard.pages.vehicle.loading import RANGES
 from dashboard.shell import layout as shell_layout
+from dashboard.view import Asked
 from db.queries.devices import LatestReading
-from tests.browser_support import FakeFleet, live, summary, window
+from tests.browser_support import FakeFleet, chart, live, summary, window
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 VIEWER = {"zone": "UTC", "scheme": "light"}
@@ -111,7 +112,9 @@ def test_vehicle_page_tells_verdict_reason_and_numbers() -> None:
     """With the window and both energies."""
     row = _row()
     head, now, readings, state = drawing.live(live(row, NOW), row["id"], None, VIEWER)
-    verdict, figure, file, *_ = drawing.window(window(row, RANGES["24h"], NOW), False, VIEWER)
+    verdict, *_ = drawing.window(window(row, RANGES["24h"], NOW), VIEWER)
+    view = Asked().view(NOW)
+    figure, _, file = drawing.chart(chart(row, view.start, view.end), row["id"], view, VIEWER)
     assert state == "ready"
     assert figure["data"]
     assert readings is not None
@@ -126,7 +129,7 @@ def test_a_past_window_says_so_and_leads_back() -> None:
     row, at = _row(), datetime(2016, 6, 27, 0, 14, tzinfo=UTC)
     head, *_ = drawing.live(live(row, NOW), row["id"], (at - timedelta(hours=24), at), VIEWER)
     assert "You are looking at the past: 26 Jun 2016, 00:14 to 27 Jun 2016, 00:14 UTC" in _text(head)
-    assert "to=2016-06-27T00:14:00Z" in _text(drawing.window(window(row, RANGES["24h"], at), True, VIEWER))
+    assert "to=2016-06-27T00:14:00Z" in _text(drawing.window(window(row, RANGES["24h"], at), VIEWER))
 
 
 def test_an_unknown_vehicle_is_no_error() -> None:

@@ -1,6 +1,7 @@
 """The vehicle's charts as functions of data."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import plotly.graph_objects as go
 import pytest
 
+from charging.sessions import Session
 from dashboard import figures
 from dashboard.components.verdict import KINDS
 from db.queries.history import MeterPoint, VehiclePoint
@@ -90,15 +92,80 @@ def test_the_bucket_that_is_still_open_counts_only_its_own_time() -> None:
 def test_the_axis_has_one_offset_and_names_it() -> None:
     """Across the change to summer time no hour appears twice or is missing: the offset is the one at the window's end."""
     layout = figures.timeline(_timeline(), "Europe/Berlin", "light", "r")["layout"]
-    first, last = layout["xaxis"]["autorangeoptions"].values()
-    assert (last - first, layout["xaxis"]["title"]["text"]) == (86_400_000, "Europe/Berlin (UTC+2)")
+    first, last = (datetime.fromisoformat(one) for one in layout["xaxis"]["autorangeoptions"].values())
+    assert (last - first, layout["xaxis"]["title"]["text"]) == (timedelta(hours=24), "Europe/Berlin (UTC+2)")
 
 
-def test_a_viewers_zoom_survives_new_readings() -> None:
-    """The time axis is as the viewer left it; the rest follows the revision."""
-    zoom = ("2026-03-29 02:00", "2026-03-29 04:00")
-    layout = figures.timeline(_timeline(), "UTC", "light", "r", zoom)["layout"]
-    assert (layout["uirevision"], layout["xaxis"]["range"], layout["xaxis"]["autorange"]) == ("r", list(zoom), False)
+def test_every_time_is_written_out_since_a_browser_moves_numbers_by_its_own_zone() -> None:
+    """Noon in Berlin stands at 14:00 in March's last hours, wherever the browser is."""
+    figure = figures.timeline(_timeline(sessions=[_session()]), "Europe/Berlin", "light", "r")
+    assert all(isinstance(x, str) for trace in figure["data"] for x in trace["x"])
+    assert _trace(figure, "State of charge")["x"][0] == "2026-03-28 14:07:30"
+    assert figure["layout"]["meta"] == {"offsetMs": 7_200_000}
+
+
+# ---------------------------------------------------------------------------------------------------------------- readings, marks
+
+
+def _raw(*minutes: float, kwh: float = 0.15) -> list[VehiclePoint]:
+    return [VehiclePoint(START + timedelta(minutes=m), kwh, 50.0 + m, None, 1) for m in minutes]
+
+
+def _session(**changes: Any) -> Session:
+    return replace(Session(("v",), "m", START - HOUR, START + HOUR, False, 9.3, 11.2, 34.0, 96.0, summary(18.6, 0.9, 2.0)), **changes)
+
+
+def test_a_readings_energy_flowed_since_the_one_before_which_may_lie_before_the_window() -> None:
+    """0.15 kWh in a minute are 9 kW; only what lies in the window is drawn."""
+    power = _trace(_drawn(bucket="raw", vehicle=_raw(-1, 1, 2, 3)), "DC power")
+    assert power["y"] == pytest.approx([4.5, 9.0, 9.0])
+    assert power["x"][0] == "2026-03-28 12:01:00"
+
+
+def test_missing_readings_are_a_gap_and_their_energy_is_no_power() -> None:
+    figure = _drawn(bucket="raw", vehicle=_raw(0, 1, 2, 3, 20, 21, 22))
+    assert _trace(figure, "DC power")["y"] == pytest.approx([9, 9, 9, None, None, 9, 9])
+    assert _trace(figure, "State of charge")["y"] == [51, 52, 53, None, 70, 71, 72]
+
+
+def test_clocks_that_are_not_exact_make_no_gaps() -> None:
+    """18 to 131 s apart, as a real car reports."""
+    assert None not in _trace(_drawn(bucket="raw", vehicle=_raw(0, 1, 1.3, 2.3, 4.48, 5.5)), "State of charge")["y"]
+
+
+def test_a_value_that_stands_alone_is_a_dot() -> None:
+    alone = _trace(
+        _drawn(vehicle=[VehiclePoint(START, 2.1, 50.0, 20.0, 15), VehiclePoint(START + 3 * HOUR, 2.1, 60.0, 21.0, 15)]), "Battery"
+    )
+    assert [size for size, y in zip(alone["marker"]["size"], alone["y"], strict=True) if y is not None] == [4, 4]
+
+
+def test_a_session_is_marked_where_it_lies_in_the_window_and_says_what_it_was() -> None:
+    low = _session(start=START + 3 * HOUR, end=START + 5 * HOUR, summary=summary(18.6, 0.6, 2.0))
+    figure = _drawn(sessions=[_session(), low, _session(start=END + HOUR, end=END + 2 * HOUR)])
+    bars = _trace(figure, "Charging")
+    shapes = figure["data"][figure["data"].index(bars) + 1]["marker"]
+    assert (bars["width"], bars["x"]) == ([3_600_000, 7_200_000], ["2026-03-28 12:30:00", "2026-03-28 16:00:00"])
+    assert bars["customdata"][0][0] == "11:00 to 13:00<br>18.60 kWh from the grid, 16.74 kWh into the battery<br>90.0 % ± 1.0 % As expected"
+    assert bars["customdata"][0][1] == "2026-03-28T11:00:00Z/2026-03-28T13:00:00Z"
+    assert len(set(shapes["symbol"])) == len(set(shapes["color"])) == 2
+
+
+def test_many_sessions_as_expected_are_bars_without_shapes_on_one_another() -> None:
+    day = timedelta(minutes=20)
+    many = [_session(start=START + n * day, end=START + n * day + day / 2) for n in range(70)]
+    bars = _trace(figure := _drawn(sessions=[*many, replace(many[3], summary=summary(18.6, 0.6, 2.0))]), "Charging")
+    assert (len(bars["x"]), len(figure["data"][figure["data"].index(bars) + 1]["x"])) == (71, 1)
+
+
+def test_what_was_the_matter_lies_under_the_sessions_until_the_windows_end_where_it_still_is() -> None:
+    marks = [figures.Mark(START + HOUR, None, "critical", "Far below", "/alerts/1"), figures.Mark(START - 2 * HOUR, START - HOUR, "warning", "over", "/alerts/2")]  # fmt: skip
+    figure = _drawn(marks=marks, sessions=[_session()])
+    bars = _trace(figure, "Alert")
+    assert (bars["width"], bars["customdata"]) == ([23 * 3_600_000], [["Far below", "", "/alerts/1"]])
+    assert (figure["layout"]["yaxis7"]["range"], "alerts" in figure["layout"]["annotations"][-1]["text"]) == ([-1.1, 1], True)
+    assert "alerts" not in _drawn()["layout"]["annotations"][-1]["text"]
+    go.Figure(figure)
 
 
 def test_nothing_can_be_sent_to_a_cloud() -> None:

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, timedelta
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ from dashboard.remembered import Remembered
 from db import intake_log
 from db.engine import Conn
 from db.intake_log import MinuteCounts
-from tests.ingestion_support import devices, overview
+from tests.ingestion_support import device, devices, overview
 from tests.support import NOW, api, van
 
 
@@ -47,10 +48,18 @@ def test_every_code_of_the_api_has_words_that_help(project: Path) -> None:
     assert codes - set(words.MEND) == set()
 
 
-def test_the_answer_counts_the_silent() -> None:
-    """Three silent and one stale of those that ever reported."""
+def test_the_answer_is_yes_only_where_every_device_reports() -> None:
+    """One that is described and never sent anything is none that does."""
     found = overview(devices(NOW), NOW)
-    assert "4 of 121 are silent." in _words(drawing.head(found, UTC, "UTC"))
+    assert "Of 122 devices 3 are silent, 1 is stale, 1 never reported." in _words(drawing.head(found, UTC, "UTC"))
+    one_never = overview([device(1, NOW), device(2, NOW, recorded_at=None, received_at=None)], NOW)
+    assert "Of 2 devices 1 never reported." in _words(drawing.head(one_never, UTC, "UTC"))
+    assert "Yes, 1 device, all of them." in _words(drawing.head(overview([device(1, NOW)], NOW), UTC, "UTC"))
+    assert "None is known yet." in _words(drawing.head(overview([], NOW), UTC, "UTC"))
+
+
+def test_the_rates_and_rejects_are_of_what_came() -> None:
+    found = overview(devices(NOW), NOW)
     cards = _words(drawing.now(found))
     assert "Vehicles reporting93.3 %56 of 60, 1 stale, 3 silent, 1 never reported" in cards
     assert "60 a minute" in cards
@@ -68,7 +77,7 @@ def test_what_never_happened_is_a_sentence() -> None:
     empty = overview([], NOW)
     shown = {name: _words(part) for name, part in drawing.parts(empty, "UTC", None).items()}
     assert all(shown.values())
-    assert "nothing was counted yet" in shown["ingestion-now"]
+    assert "no reading was counted yet" in shown["ingestion-now"]
     assert "No day has readings yet" in shown["ingestion-days"]
 
 
@@ -90,6 +99,20 @@ def test_a_step_in_which_nothing_came_is_zero_and_one_before_the_counting_is_not
     assert len(vehicles["y"]) == 24
     assert (sum(vehicles["y"]), sum(late["y"]), sum(twice["y"]), sum(lost["y"])) == (6, 4, 1, 1)
     assert chart.readings_a_minute([], None, NOW - DAY, NOW, "UTC", "dark")["data"][0]["x"] == []
+
+
+def test_right_after_the_start_it_is_said_when_the_first_mean_comes() -> None:
+    """Not a rate of nothing: five minutes have to be whole, and two more to pass."""
+    since = NOW + timedelta(minutes=1)  # so NOW+5 to NOW+10 are the first whole five minutes
+    for minutes, words_said in ((3, "counted for 2 min; the first mean of 5 min comes in 9 min"), (12, "mean of 5 min, 2 min ago")):
+        at = NOW + timedelta(minutes=minutes)
+        found = replace(overview([device(1, at)], at), since=since)
+        assert words_said in _words(drawing.now(found))
+        drawn = chart.readings_a_minute([], since, at - DAY, at - timedelta(minutes=2), "UTC", "light")
+        told = [one["text"] for one in drawn["layout"].get("annotations", [])]
+        assert [text.endswith("are drawn at 12:12.") for text in told] == ([True] if minutes == 3 else [])
+    nothing = chart.readings_a_minute([], None, NOW - DAY, NOW, "UTC", "light")
+    assert "/v1/telemetry" in nothing["layout"]["annotations"][0]["text"]
 
 
 def test_lags_are_robust_to_clocks_ahead() -> None:

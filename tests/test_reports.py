@@ -286,6 +286,7 @@ def test_a_report_of_nothing_is_a_whole_file(database_url: str, report: str, for
 
 
 UNANSWERABLE = [
+    ("site=nowhere", "site"),
     ("format=xlsx", "format"),
     ("separator=tab", "separator"),
     ("bom=perhaps", "bom"),
@@ -320,6 +321,25 @@ def test_what_cannot_be_answered_is_a_422_that_names_the_parameter(database_url:
         assert client.get("/v1/reports/summaries", buffered=True).status_code == 200
 
 
+def test_a_site_narrows_a_report_to_the_vehicles_that_belong_to_it(database_url: str) -> None:
+    """In every format and report the same; a site without vehicles has a report without rows, never everybody's."""
+    small_fleet(database_url)
+    with filled(database_url, date(2026, 2, 3)) as conn:
+        conn.execute("INSERT INTO site (site_id, name) VALUES ('empty', 'Empty'), ('ham', 'Hamburg')")
+        conn.execute("INSERT INTO vehicle (vehicle_id, site_id) VALUES ('van-3', 'ham'), ('van-9', 'ham')")  # nobody ever heard of van-9
+    with api(database_url, NOON) as client:
+        for query, expected in (("site=ber", ["van-1"]), ("site=ber&site=ham", ["van-1", "van-3"]), ("site=empty", []), ("site=ham&vehicleId=van-1", [])):  # fmt: skip
+            assert list(frame(client, f"/v1/reports/summaries?{query}")["vehicle_id"]) == expected
+            parquet = pd.read_parquet(io.BytesIO(got(client, f"/v1/reports/summaries?{query}&format=parquet").get_data()))
+            assert list(parquet["vehicle_id"]) == expected
+            preview = json_of(client, f"/v1/reports/summaries/preview?{query}")
+            assert ([row["vehicleId"] for row in preview["rows"]], preview["rowCount"]) == (expected, len(expected))
+            sessions = json_of(client, f"/v1/reports/sessions?{query}&format=json")["rows"]
+            assert {one for row in sessions for one in row["vehicleIds"]} >= set(expected)
+            assert all(set(row["vehicleIds"]) & set(expected) for row in sessions)
+            assert json_of(client, f"/v1/reports/sessions/preview?{query}")["rowCount"] == len(sessions)
+
+
 def test_the_longest_window_is_allowed_and_a_microsecond_more_is_not(database_url: str) -> None:
     with api(database_url, NOON) as client:
         at = NOON - timedelta(days=400)
@@ -333,7 +353,7 @@ def test_the_specification_names_the_parameters_with_their_values(database_url: 
     with api(database_url, NOON) as client:
         spec = client.get("/api/openapi.json").get_json()
     given = {one["name"]: one["schema"] for one in spec["paths"]["/v1/reports/summaries"]["get"]["parameters"]}
-    assert {"from", "to", "day", "zone", "format", "separator", "decimal", "bom", "vehicleId", "verdict"} == given.keys()
+    assert {"from", "to", "day", "zone", "format", "separator", "decimal", "bom", "vehicleId", "site", "verdict"} == given.keys()
     assert given["format"]["enum"] == ["csv", "parquet", "json"]
     verdict = given["verdict"]["items"]["$ref"].removeprefix("#/components/schemas/")
     assert spec["components"]["schemas"][verdict]["enum"] == list(Verdict)

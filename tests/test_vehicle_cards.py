@@ -20,8 +20,9 @@ from dashboard.components.expected import basis, expected
 from dashboard.components.losses import loss_parts
 from dashboard.components.plain import plain
 from dashboard.components.sessions import MOST_ROWS, session_table
+from dashboard.over import RANGES
 from dashboard.pages.vehicle import drawing
-from dashboard.pages.vehicle.loading import RANGES, Window
+from dashboard.pages.vehicle.loading import Window
 from db.assignment_changes import AssignmentChange
 from db.assignments import Assignment
 from tests.browser_support import FakeFleet, chargers, live, summary, window
@@ -81,7 +82,7 @@ def test_the_band_stands_before_its_basis_and_no_band_is_said_to_be_none() -> No
 
 def test_the_page_says_it_too() -> None:
     row = next(row for row in FakeFleet(200, NOW).rows if row["severity"])
-    assert "(default: nothing learned yet), measured ± 1.0 %" in _text(drawing.window(window(row, RANGES["24h"], NOW), False, VIEWER))
+    assert "(default: nothing learned yet), measured ± 1.0 %" in _text(drawing.window(window(row, RANGES["24h"], NOW), VIEWER))
 
 
 # ------------------------------------------------------------------------------------------------------------------- sessions
@@ -132,7 +133,7 @@ def test_no_session_is_a_sentence() -> None:
 
 def test_the_file_holds_the_very_window_on_the_screen() -> None:
     row = next(row for row in FakeFleet(200, NOW).rows if row["severity"])
-    *_, sessions = drawing.window(window({**row, "id": "a/b"}, RANGES["7d"], NOW), False, VIEWER)
+    *_, sessions = drawing.window(window({**row, "id": "a/b"}, RANGES["7d"], NOW), VIEWER)
     assert "/v1/vehicles/a%2Fb/sessions?format=csv&from=2026-11-17T12:00:00Z&to=2026-11-24T12:00:00Z" in _text(sessions)
     assert "7 days to 24 Nov 2026, 12:00:00" in _text(sessions)
 
@@ -272,7 +273,7 @@ def test_an_assignment_to_come_is_planned_and_none_at_all_says_what_to_do() -> N
 def test_a_vehicle_that_was_never_heard_of_draws_an_empty_window() -> None:
     empty = FakeFleet(0, NOW).load_window(None, "nobody", RANGES["24h"], NOW)
     assert isinstance(empty, Window)
-    assert "No efficiency" in _text(drawing.window(empty, False, VIEWER))
+    assert "No efficiency" in _text(drawing.window(empty, VIEWER))
 
 
 # ---------------------------------------------------------------------------------------------------------------------- plain
@@ -295,11 +296,11 @@ def test_every_card_can_be_plain() -> None:
         now = drawing.live(live(row, NOW), row["id"], None, VIEWER)
         parts = (
             *now[1:3],
-            *drawing.window(window(row, RANGES["7d"], NOW), False, VIEWER)[2:],
+            *drawing.window(window(row, RANGES["7d"], NOW), VIEWER)[1:],
             *drawing.chargers(chargers(row, NOW, NOW), VIEWER),
         )
         assert all(plain(part) for part in parts)
-        assert plain(drawing.window(window(row, RANGES["24h"], NOW), False, VIEWER)[0])
+        assert plain(drawing.window(window(row, RANGES["24h"], NOW), VIEWER)[0])
 
 
 def test_what_an_element_may_not_have_is_refused() -> None:

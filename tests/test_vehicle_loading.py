@@ -8,8 +8,9 @@ import pytest
 
 from charging.losses import Price, losses
 from charging.units import to_kwh
+from dashboard import curves
+from dashboard.over import RANGES
 from dashboard.pages.vehicle import loading
-from dashboard.pages.vehicle.loading import RANGES
 from db.queries import matrix
 from db.queries.policies import Policies
 from tests.support import api
@@ -76,7 +77,49 @@ def test_sessions_losses_chargers_and_assignments_are_the_apis(database_url: str
     assert [(a.meter_id, c.note) for a, c in zip(around.assignments[1:2], around.changes[:1], strict=True)] == [
         ("depot-2", "moved earlier")
     ]
-    assert (nobody.summary, nobody.sessions, nobody.timeline.bins) == (None, [], [])
+    assert (nobody.summary, nobody.sessions) == (None, [])
+
+
+def test_the_charts_show_readings_or_quarters_or_hours_and_the_sessions_that_touch_them(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = NOW - timedelta(hours=20)
+    body = _charge("van-7", "depot-1", begin, 0.9)
+    for one in (*body["meters"][::15], *body["vehicles"][::15]):  # a pause in each quarter shows how finely the counters count
+        one.update({name: 0.002 for name in one if name.startswith("kwh")})
+    with api(database_url, NOW) as client:
+        _put(client, "van-7", "depot-1")
+        assert client.post("/v1/telemetry/batch", json=body).status_code == 201
+    start, end = begin + timedelta(minutes=30), begin + timedelta(minutes=90)
+    with psycopg.connect(database_url, options="-c TimeZone=UTC") as conn:
+        hour = loading.load_chart(conn, "van-7", start, end, NOW, Policies())
+        day = loading.load_chart(conn, "van-7", NOW - timedelta(days=1), NOW, NOW, Policies())
+        known = loading.load_chart(conn, "van-7", NOW - timedelta(days=1), NOW, NOW, Policies(), [])
+        monkeypatch.setattr(curves, "MOST_READINGS", 50)
+        dense = loading.load_chart(conn, "van-7", start, end, NOW, Policies())
+        nobody = loading.load_chart(conn, "nobody", start, end, NOW, Policies())
+    assert (hour.bucket, hour.bin_s, len([p for p in hour.vehicle if p.at > start]), len(hour.sessions)) == ("raw", 900, 60, 1)
+    assert len(hour.vehicle) == 75  # with the predecessors
+    assert [s.verdict for _, s in hour.bins] == ["ok"] * 4
+    assert (day.bucket, day.bin_s, len(day.meter), len(day.sessions), len(known.sessions)) == ("15m", 3600, 8, 1, 0)
+    assert (dense.bucket, dense.point_s, len(dense.vehicle)) == ("15m", 900, 4)
+    assert (nobody.bins, nobody.vehicle, nobody.meter, nobody.sessions) == ([], [], [], [])
+
+
+def test_where_quarters_are_too_little_to_judge_the_bins_are_hours(database_url: str) -> None:
+    """3.6 kW: 0.9 kWh in a quarter of an hour."""
+    begin = NOW - timedelta(hours=5)
+    body = _charge("van-7", "depot-1", begin, 0.9)
+    for one in body["meters"]:
+        one["kwhConsumedAc"] = 0.06
+    for one in body["vehicles"]:
+        one["kwhDeliveredDc"] = 0.054
+    with api(database_url, NOW) as client:
+        _put(client, "van-7", "depot-1")
+        assert client.post("/v1/telemetry/batch", json=body).status_code == 201
+    with psycopg.connect(database_url, options="-c TimeZone=UTC") as conn:
+        found = loading.load_chart(conn, "van-7", begin, begin + timedelta(hours=2), NOW, Policies())
+    assert (found.bucket, found.bin_s, [s.verdict for _, s in found.bins]) == ("raw", 3600, ["ok", "ok"])
 
 
 def test_a_matrix_that_cannot_be_read_says_why_and_leaves_the_assignments(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,17 +98,18 @@ SESSION_COLUMNS = [
 ]
 
 
-def session_facts(services: Services, window: Window, vehicle_ids: Sequence[str]) -> Generator[SessionFacts, None, None]:
-    """Every session that ended in the window, each once, in no particular order; those of the named vehicles if any is. Raises Problem 503."""
+def session_facts(services: Services, window: Window, vehicle_ids: Sequence[str] | None) -> Generator[SessionFacts, None, None]:
+    """Every session that ended in the window, each once, in no particular order; those of the named vehicles unless that is None. Raises Problem 503."""
     with services.reading() as conn:
         for session in _sessions(conn, services, window, vehicle_ids):
             parts = losses(session.summary) if session.summary.loss_kwh is not None else None
             yield SessionFacts(session, parts, window, services.now())
 
 
-def _sessions(conn: Conn, services: Services, window: Window, vehicle_ids: Sequence[str]) -> Iterator[Session]:
-    if not vehicle_ids:
+def _sessions(conn: Conn, services: Services, window: Window, vehicle_ids: Sequence[str] | None) -> Iterator[Session]:
+    if vehicle_ids is None:
         yield from sessions.of_everyone(conn, window.start, window.end, services.now(), services.policies)
+        return
     had: set[str] = set()
     for vehicle_id in sorted(set(vehicle_ids)):
         for session in sessions.of_vehicles(conn, [vehicle_id], window.start, window.end, services.now(), services.policies):

@@ -19,9 +19,9 @@ _SIMULATE = "python -m simulator run --url {origin} --vehicles 40"
 _IMPORT = "python -m db import vehicles.csv meters.csv"
 
 
-def message(title: str, *body: Any, tone: str = "") -> html.Div:
-    """A calm card in the middle of the page."""
-    return html.Div([html.H2(title), *body], className=f"card message {tone}".strip())
+def message(title: str, *body: Any, tone: str = "", alone: bool = False) -> html.Div:
+    """A calm card in the middle of the page; its title is the page's where it stands there `alone`."""
+    return html.Div([(html.H1 if alone else html.H2)(title), *body], className=f"card message {tone}".strip())
 
 
 def command(template: str, element_id: str) -> html.Div:

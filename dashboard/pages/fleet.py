@@ -118,7 +118,7 @@ def _figures(silent_after: str) -> html.Section:
                 extra=scale(None, None, None, id="fleet-scale"),
             ),
             figure_card(
-                "Energy lost", "lossKwh", "kWh", [note("lossCost"), note("lossPrices"), note("lossOf")], "window", "/?sort=lossKwh"
+                "Energy lost", "lossKwh", "kWh", [note("lossCost"), note("lossPrices"), note("lossOf")], "window", "/?sort=-lossKwh"
             ),
             figure_card("Open alerts", "alerts", "alerts", [note("critical"), note("alertsToDo")], "asOf", "/alerts", attention="alerts"),
         ],

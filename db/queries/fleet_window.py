@@ -29,7 +29,9 @@ WINDOW = timedelta(hours=24)
 _STANDS_STILL_US = 60_000_000
 # Assignments are read again after this many times what it took, so that it costs 2 % at most, and after this many seconds at the latest.
 _ASSIGNMENTS_SHARE, _ASSIGNMENTS_MOST_S = 50, 30.0
-_WEIGHED_AT_ONCE = 2_000
+# Portions of about 10 ms, and a breath after each in which the process takes in the readings that wait: a thread that only computes hands
+# over the interpreter every 5 ms, and each of them would wait for that several times.
+_WEIGHED_AT_ONCE, _BREATH_S = 250, 0.002
 # A new day is made as often as its cost allows, 1 % of the time, but twice a minute at least, so that late data shows within a minute.
 _DAY_SHARE, _DAY_MOST_S = 0.01, 30.0
 _WINDOW_US = WINDOW // timedelta(microseconds=1)
@@ -86,6 +88,7 @@ class FleetWindow:
         self._vehicles, self._meters = DeviceWindow(VEHICLE), DeviceWindow(METER)
         self._at_us = _ALWAYS
         self._assigned = _Assigned.none()
+        self._meters_found: tuple[_Assigned, int, Ints] = (self._assigned, -1, np.empty(0, np.int64))
         self._assignments: dict[str, bytes | None] = {}
         self._assignments_due = 0.0
         self._ids: list[str] = []
@@ -162,7 +165,12 @@ class FleetWindow:
         return self._row, of_meter
 
     def _meter_rows(self) -> Ints:
-        return np.array([self._meters.index.get(meter_id, 0) for meter_id in self._assigned.meters], np.int64)
+        """The row of each assigned meter; rows stay, so they are found anew only where a meter or an assignment came."""
+        of = (self._assigned, len(self._meters.ids))
+        if self._meters_found[:2] != of:
+            rows = np.array([self._meters.index.get(meter_id, 0) for meter_id in self._assigned.meters], np.int64)
+            self._meters_found = (*of, rows)
+        return self._meters_found[2]
 
     def _dirty(self, within: Mask, vehicles: Mask, meters: Mask) -> Mask:
         """Vehicles of which anything changed: themselves, one of their meters, or one who shares a meter with them."""
@@ -189,6 +197,7 @@ class FleetWindow:
                     self._ids[vehicle], in_words(row, (meter,) if meter else (), ()), policy
                 )
                 changed.append(self._ids[vehicle])
+            time.sleep(_BREATH_S)
         return changed
 
     def _weigh_some(self, of_vehicle: Ints, of_meter: Ints, start_us: int, at_us: int) -> Ints:
@@ -214,7 +223,7 @@ class FleetWindow:
         return ids
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Assigned:
     """Assignments ordered by vehicle and time: indices of vehicle and meter (0: none), valid (from, to]; `live`: vehicles that reported."""
 

@@ -1,4 +1,6 @@
-"""Every device anybody ever heard of, with when it last reported."""
+"""Every device anybody ever heard of, with when it last reported; and which vehicles belong to a site."""
+
+from collections.abc import Collection
 
 from psycopg.rows import args_row
 
@@ -22,3 +24,15 @@ def _of_side(conn: Conn, side: Side) -> list[Device]:
                 FULL JOIN (SELECT DISTINCT {key}, true AS is_mapped FROM assignment WHERE meter_id IS NOT NULL) a USING ({key})
                 LEFT JOIN site s USING (site_id) ORDER BY {key}"""
         ).fetchall()
+
+
+def vehicles_of_sites(conn: Conn, site_ids: Collection[str]) -> dict[str, list[str]]:
+    """The ids of the vehicles that belong to each of these sites, in order; an unknown site is not in it."""
+    rows = conn.execute(
+        "SELECT s.site_id, v.vehicle_id FROM site s LEFT JOIN vehicle v USING (site_id) WHERE s.site_id = ANY(%s) ORDER BY v.vehicle_id",
+        (list(site_ids),),
+    ).fetchall()
+    found: dict[str, list[str]] = {}
+    for site_id, vehicle_id in rows:
+        found.setdefault(str(site_id), []).extend([str(vehicle_id)] if vehicle_id is not None else [])
+    return found

@@ -6,7 +6,7 @@ import dash
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
 
 from dashboard.components.empty import message
-from dashboard.pages.admin import assignments, devices, settings
+from dashboard.pages.admin import assignments, devices, notices, settings
 
 # Path, name and body of each tab, in the order in which they stand.
 TABS = {
@@ -14,6 +14,7 @@ TABS = {
     "vehicles": ("Vehicles", devices.vehicles),
     "chargers": ("Chargers", devices.chargers),
     "sites": ("Sites", devices.sites),
+    "notices": ("Notices", notices.layout),
     "settings": ("Settings", settings.layout),
 }
 FIRST = "assignments"

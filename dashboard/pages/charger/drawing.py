@@ -11,6 +11,7 @@ from charging.matrix import Blame, Cell, read_charger
 from charging.units import to_kwh
 from dashboard import charger_figure, figures
 from dashboard import format as fmt
+from dashboard.charger_figure import ChargerTimeline
 from dashboard.components.card import card, csv_link
 from dashboard.components.charger_matrix import LOOK, charger_or_vehicles
 from dashboard.components.empty import message
@@ -20,8 +21,10 @@ from dashboard.components.quantity import facts, now_card, quantity
 from dashboard.components.readings import meter_readings_table
 from dashboard.components.scale import scale
 from dashboard.components.sessions import charger_session_table
+from dashboard.components.shown import shown
 from dashboard.components.verdict import badge, glyph
 from dashboard.pages.charger.loading import JUDGED_OVER, Judged, Live, Occupant, Window
+from dashboard.view import View
 from db.queries import meter_energy
 from db.queries.chargers import Rating
 from db.queries.meter_energy import MeterEnergy
@@ -47,22 +50,29 @@ def live(loaded: Live | None, meter_id: str, viewer: Viewer) -> tuple[Any, Any, 
     return _head(loaded, tz), _now(loaded), meter_readings_table(loaded.readings, tz, viewer["zone"]), "ready"
 
 
-def window(loaded: Window, viewer: Viewer, zoom: figures.Zoom | None = None) -> tuple[figures.Figure, dict[str, Any]]:
-    """Charts, and the cards of the window by name: the energy, the files behind the charts, the sessions, what window it is."""
+def window(loaded: Window, viewer: Viewer) -> dict[str, Any]:
+    """The cards of the window by name: the energy, the sessions, what window it is."""
     tz, over = fmt.zone(viewer["zone"]), loaded.over
-    scheme: figures.Scheme = "dark" if viewer["scheme"] == "dark" else "light"
-    revision = f"{loaded.meter_id} {over.like.label} {(over.start, over.end) if over.fixed else 'live'}"
-    figure = charger_figure.charger(loaded.timeline, viewer["zone"], scheme, revision, zoom)
     of = f"{over.words} to {_clock(over.end, tz)}"
-    table = charger_session_table(loaded.sessions, tz, viewer["zone"], of)
-    cards = {
+    table = charger_session_table(loaded.sessions, tz, viewer["zone"], of, in_chart=True)
+    return {
         "past": _past(loaded, tz),
         "energy": card("Energy", of, _energy(meter_energy.total(loaded.timeline.energy))),
-        "history": _file(loaded, "history", "Power and voltage as CSV", f"&bucket={over.like.bucket}"),
-        "bars": _file(loaded, "energy", "Energy as CSV", f"&bin={_BINS[over.like.bin_s]}"),
-        "sessions": card("Charging sessions", of, table, links=_file(loaded, "sessions", "Sessions as CSV")),
+        "sessions": card("Charging sessions", of, table, links=_file(loaded.meter_id, over.start, over.end, "sessions", "Sessions as CSV")),
     }
-    return figure, cards
+
+
+def chart(loaded: ChargerTimeline, meter_id: str, view: View, viewer: Viewer) -> tuple[figures.Figure, dict[str, Any]]:
+    """The charts, and by name what they show in words and the files behind them."""
+    scheme: figures.Scheme = "dark" if viewer["scheme"] == "dark" else "light"
+    over = loaded.over
+    span = (meter_id, over.start, over.end)
+    parts = {
+        "shown": shown(over, "energy", view, fmt.zone(viewer["zone"])),
+        "history": _file(*span, "history", "Power and voltage as CSV", f"&bucket={over.bucket}"),
+        "bars": _file(*span, "energy", "Energy as CSV", f"&bin={_BINS[over.bin_s]}"),
+    }
+    return charger_figure.charger(loaded, viewer["zone"], scheme, f"{meter_id} {view.name}"), parts
 
 
 def judged(loaded: Judged, viewer: Viewer) -> dict[str, Any]:
@@ -93,9 +103,9 @@ def _z(at: datetime) -> str:
     return f"{at:%Y-%m-%dT%H:%M:%S}Z"
 
 
-def _file(loaded: Window, what: str, words: str, more: str = "") -> html.A:
-    query = f"format=csv&from={_z(loaded.over.start)}&to={_z(loaded.over.end)}{more}"
-    return csv_link(words, f"/v1/meters/{quote(loaded.meter_id, safe='')}/{what}?{query}")
+def _file(meter_id: str, start: datetime, end: datetime, what: str, words: str, more: str = "") -> html.A:
+    query = f"format=csv&from={_z(start)}&to={_z(end)}{more}"
+    return csv_link(words, f"/v1/meters/{quote(meter_id, safe='')}/{what}?{query}")
 
 
 def _unknown(meter_id: str) -> html.Div:
@@ -103,6 +113,7 @@ def _unknown(meter_id: str) -> html.Div:
         f"Nobody has heard of charger {meter_id}",
         html.P("No reading, no assignment and no description carries this meter's id. It appears here with its first reading."),
         html.P(html.A("See all chargers", href="/chargers", className="button", **{"data-nav": ""})),
+        alone=True,
     )
 
 

@@ -8,14 +8,15 @@ from charging.matrix import Cell
 from charging.sessions import Session
 from charging.timeline import ALWAYS, FOREVER, Occupied, occupied
 from charging.verdict import Summary
+from dashboard import curves
 from dashboard.cells import cells_or_why
 from dashboard.charger_figure import ChargerTimeline
 from dashboard.figures import Timeline
-from dashboard.pages.charger.over import Over
+from dashboard.over import Detail, Over, detail
 from db.assignment_changes import AssignmentChange, recorded
 from db.assignments import on_meter
 from db.engine import Conn
-from db.queries import chargers, devices, history, matrix, meter_energy, performance, sessions
+from db.queries import chargers, devices, matrix, meter_energy, performance, sessions
 from db.queries.chargers import MeterReading, Place, Rating
 from db.queries.devices import MeterNow, VehicleNow
 from db.queries.policies import Policies
@@ -93,12 +94,22 @@ def load_live(conn: Conn, meter_id: str, now: datetime, policies: Policies) -> L
 
 def load_window(conn: Conn, meter_id: str, over: Over, now: datetime, policies: Policies) -> Window:
     """A charger nobody heard of has an empty one."""
-    start, end, like = over.start, over.end, over.like
-    points = history.meter_points(conn, meter_id, start, end, like.bucket)
-    timeline = ChargerTimeline(
-        Timeline(start, end, [], like.bin_s, [], points, like.point_s), meter_energy.bins(conn, meter_id, start, end, like.bin_s)
-    )
-    return Window(meter_id, over, timeline, sessions.of_meters(conn, [meter_id], start, end, now, policies))
+    like = over.like
+    found = sessions.of_meters(conn, [meter_id], over.start, over.end, now, policies)
+    timeline = _timeline(conn, meter_id, over.start, over.end, Detail(like.bin_s, like.bucket, like.point_s), found)
+    return Window(meter_id, over, timeline, found)
+
+
+def load_chart(conn: Conn, meter_id: str, start: datetime, end: datetime, now: datetime, policies: Policies) -> ChargerTimeline:
+    """What the charts draw of (start, end], as fine as suits it."""
+    found = sessions.of_meters(conn, [meter_id], start, curves.marked_until(end, now), now, policies)
+    return _timeline(conn, meter_id, start, end, detail(end - start), found)
+
+
+def _timeline(conn: Conn, meter_id: str, start: datetime, end: datetime, fine: Detail, found: Sequence[Session]) -> ChargerTimeline:
+    points = curves.read(conn, None, meter_id, start, end, fine)
+    over = Timeline(start, end, [], fine.bin_s, [], points.meter, points.point_s, points.bucket, found)
+    return ChargerTimeline(over, meter_energy.bins(conn, meter_id, start, end, fine.bin_s))
 
 
 def load_judged(conn: Conn, meter_id: str, end: datetime, now: datetime, policies: Policies) -> Judged:

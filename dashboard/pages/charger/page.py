@@ -9,14 +9,14 @@ from urllib.parse import unquote
 
 import dash
 import dash_mantine_components as dmc
-from dash import ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html, set_props
+from dash import ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html, no_update, set_props
 
 from dashboard import figures
 from dashboard.components.plain import plain
+from dashboard.over import CHOSEN, RANGES
 from dashboard.pages.charger import drawing, loading
-from dashboard.pages.charger.over import CHOSEN, is_chosen, over
 from dashboard.pages.vehicle.drawing import EMPTY_FIGURE
-from dashboard.pages.vehicle.loading import RANGES
+from dashboard.view import Asked, asked
 
 _PARTS = ("live", "window", "judged")
 
@@ -34,8 +34,10 @@ def _in_the_browser(app: Dash) -> None:
     def client(name: str, *inputs: Any, **options: Any) -> None:
         app.clientside_callback(ClientsideFunction("voltledger", name), *inputs, **options)
 
-    client("chargerRanged", Input("charger-range", "value"), prevent_initial_call=True)
-    client("zoomed", Output("charger-zoom", "data"), Input("charger-graph", "relayoutData"), Input("charger-range", "value"))
+    client("zoomKept", Output("charger-kept", "data"), Input("charger-between", "data"))
+    client("zoomHeard", Output("charger-heard", "data"), Input("charger-graph", "figure"))
+    client("zoomLeft", Output("charger-zoom", "data"), Input("charger-range", "value"), prevent_initial_call=True)
+    client("zoomMarked", Output("charger-marked", "data"), Input("charger-painted", "data"), Input("charger-zoom", "data"))
     for part in _PARTS:
         client(
             "chargerDue",
@@ -46,7 +48,7 @@ def _in_the_browser(app: Dash) -> None:
             State(f"charger-{part}-due", "data"),
             State(f"charger-{part}-due", "id"),
         )
-    client("chargerPainted", Output("charger-painted", "data"), *(Input(f"charger-drawn-{part}", "data") for part in _PARTS))
+    client("chargerPainted", Output("charger-painted", "data"), *(Input(f"charger-drawn-{part}", "data") for part in (*_PARTS, "chart")))
 
 
 def _live(app: Dash, services: Any) -> None:
@@ -70,22 +72,27 @@ def _window(app: Dash, services: Any) -> None:
     @app.callback(
         Output("charger-graph", "figure"),
         Output("charger-drawn-window", "data"),
+        Output("charger-drawn-chart", "data"),
         Input("charger-range", "value"),
         Input("charger-window-due", "data"),
         Input("viewer", "data"),
+        Input("charger-zoom", "data"),
         State("charger-id", "data"),
         State("charger-between", "data"),
-        State("charger-zoom", "data"),
     )
     def show_window(
-        range_name: str, _: Any, viewer: drawing.Viewer, meter_id: str, between: list[str | None], zoom: list[str] | None
-    ) -> tuple[Any, Any]:
+        range_name: str, _: Any, viewer: drawing.Viewer, zoom: list[str | None] | None, meter_id: str, between: list[str | None]
+    ) -> tuple[Any, Any, Any]:
         now = _second(services.now())
+        view = Asked(range_name, None, between, zoom or (None, None)).view(now)
+        only_zoomed = {name.rsplit(".", 1)[0] for name in ctx.triggered_prop_ids} == {"charger-zoom"}
         with services.read() as conn:
-            loaded = loading.load_window(conn, meter_id, over(range_name, between[0], between[1], now), now, services.policies)
-        kept = (zoom[0], zoom[1]) if zoom and ctx.triggered_id != "charger-range" else None
-        figure, cards = drawing.window(loaded, viewer, kept)
-        return figure, _plain(cards)
+            loaded = None if only_zoomed and view.zoomed else loading.load_window(conn, meter_id, view.whole, now, services.policies)
+            drawn = loading.load_chart(conn, meter_id, view.start, view.end, now, services.policies) if view.zoomed else None
+        charted = drawn or (loaded.timeline if loaded else None)
+        assert charted
+        figure, parts = drawing.chart(charted, meter_id, view, viewer)
+        return figure, _plain(drawing.window(loaded, viewer)) if loaded else no_update, _plain(parts)
 
 
 def _judged(app: Dash, services: Any) -> None:
@@ -111,18 +118,22 @@ def _second(at: datetime) -> datetime:
     return at.replace(microsecond=0)
 
 
-def layout(meter_id: str = "", range: str = "24h", to: str | None = None, **query: Any) -> html.Div:  # noqa: A002 -- the name in the URL
-    """The page without its numbers; these come by callback. `from` and `to` in the address are a window of their own."""
-    meter_id, since = unquote(meter_id), query.get("from")
-    stores = {"charger-id": meter_id, "charger-between": [since, to]}
-    empty = [f"charger-{part}-due" for part in _PARTS] + [f"charger-drawn-{part}" for part in _PARTS] + ["charger-painted", "charger-zoom"]
+def layout(meter_id: str = "", range: str | None = None, to: str | None = None, **query: Any) -> html.Div:  # noqa: A002 -- the name in the URL
+    """The page without its numbers; these come by callback. How `range`, `from` and `to` go together: see `view.asked`."""
+    meter_id, ask = unquote(meter_id), asked(range, None, query.get("from"), to)
+    zoom = list(ask.zoom) if all(ask.zoom) else None
+    stores = {"charger-id": meter_id, "charger-between": list(ask.between), "charger-zoom": zoom}
+    empty = (
+        [f"charger-{part}-due" for part in _PARTS]
+        + [f"charger-drawn-{part}" for part in (*_PARTS, "chart")]
+        + ["charger-painted", "charger-kept", "charger-heard", "charger-marked"]
+    )
     head = html.Div(drawing.waiting(meter_id), id="charger-head", className="grow stack is-tight")
-    chosen = is_chosen(since, to)
     return html.Div(
         [
             *(dcc.Store(id=name, data=value) for name, value in stores.items()),
             *(dcc.Store(id=name) for name in empty),
-            html.Div([head, html.Div(_ranges(CHOSEN if chosen else range, chosen), className="when-known")], className="page-head is-row"),
+            html.Div([head, html.Div(_ranges(ask.range_name), className="when-known")], className="page-head is-row"),
             html.Div(id="charger-past", className="when-known"),
             html.Div(
                 [_place("charger-verdict"), html.Section(id="charger-now", className="now-cards", **{"aria-label": "Now"})],
@@ -130,7 +141,12 @@ def layout(meter_id: str = "", range: str = "24h", to: str | None = None, **quer
             ),
             html.Div([_place("charger-energy"), _place("charger-matrix")], className="vehicle-pair when-known"),
             html.Section(
-                [html.Div([html.H2("Over time"), _legend(), _files()], className="card-head"), _graph()], className="card when-known"
+                [
+                    html.Div([html.H2("Over time"), _legend(), _files()], className="card-head"),
+                    html.Div(id="charger-shown", className="place-of-words", role="status"),
+                    _graph(),
+                ],
+                className="card when-known",
             ),
             html.Div(_place("charger-sessions"), className="when-known"),
             html.Div([_place("charger-assignments"), _readings()], className="vehicle-pair is-uneven when-known"),
@@ -146,12 +162,12 @@ def _place(element_id: str) -> html.Div:
     return html.Div(id=element_id, className="place-of-card")
 
 
-def _ranges(value: str, chosen: bool) -> dmc.SegmentedControl:
+def _ranges(value: str) -> dmc.SegmentedControl:
     """With the address's own window as one more choice."""
-    own = [{"value": CHOSEN, "label": "Chosen"}] if chosen else []
+    own = [{"value": CHOSEN, "label": "Chosen"}] if value == CHOSEN else []
     return dmc.SegmentedControl(
         id="charger-range",
-        value=value if chosen or value in RANGES else "24h",
+        value=value,
         data=[*own, *({"value": name, "label": r.label} for name, r in RANGES.items())],
         size="xs",
         **{"aria-label": "Range"},

@@ -11,9 +11,9 @@ from charging.reporting import SILENT_RHYTHMS, STALE_RHYTHMS, Device, State, unh
 from dashboard import format as fmt
 from dashboard.components.card import card, csv_link, empty, scrolling
 from dashboard.components.quantity import now_card
-from dashboard.pages.ingestion.loading import SETTLED, STEP, Overview, growth_bytes, total_bytes
+from dashboard.pages.ingestion.loading import SETTLED, STEP, Overview, first_mean_at, growth_bytes, total_bytes
 from dashboard.pages.ingestion.words import mend
-from db.intake_log import Rejected
+from db.intake_log import MinuteCounts, Rejected
 from db.queries.calendar import Calendar
 from db.retention import Day
 
@@ -42,10 +42,28 @@ def parts(o: Overview, zone_name: str, disk_gb: float | None) -> dict[str, Any]:
 
 def head(o: Overview, tz: tzinfo, zone_name: str) -> list[Any]:
     """The question and its answer."""
-    quiet, late, known = len(o.of("stale", "silent")), len(o.of("late")), sum(1 for d in o.devices if d.recorded_at)
-    old = f" {fmt.number(late)} {'sends' if late == 1 else 'send'} old readings only." if late else ""
-    answer = ("Yes, all that ever did." if not quiet else f"{fmt.number(quiet)} of {fmt.number(known)} are silent.") + old
-    return [html.H1("Are devices reporting?"), html.P(f"{answer} As of {fmt.moment(o.now, tz, seconds=True)} {zone_name}.", className="is-muted")]  # fmt: skip
+    return [html.H1("Are devices reporting?"), html.P(f"{_answer(o)} As of {fmt.moment(o.now, tz, seconds=True)} {zone_name}.", className="is-muted")]  # fmt: skip
+
+
+def _answer(o: Overview) -> str:
+    """Yes only where every device does, those that are described or assigned and never reported too."""
+    silent, stale, never, late = (len(o.of(state)) for state in ("silent", "stale", "never", "late"))
+    faults = [
+        f"{fmt.number(silent)} {_is(silent)} silent" if silent else "",
+        f"{fmt.number(stale)} {_is(stale)} stale" if stale else "",
+        f"{fmt.number(late)} {'sends' if late == 1 else 'send'} old readings only" if late else "",
+        f"{fmt.number(never)} never reported" if never else "",
+    ]
+    said = ", ".join(filter(None, faults))
+    return f"Of {_devices(len(o.devices))} {said}." if said else f"Yes, {_devices(len(o.devices))}, all of them." if o.devices else "None is known yet."  # fmt: skip
+
+
+def _is(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def _devices(count: int) -> str:
+    return f"{fmt.number(count)} device{'' if count == 1 else 's'}"
 
 
 def now(o: Overview) -> list[Any]:
@@ -65,13 +83,24 @@ def _side_card(o: Overview, side: str, name: str) -> html.Div:
 
 def _rate_card(o: Overview, side: str, name: str) -> html.Div:
     """The last whole five minutes, since every process writes but once a minute."""
-    counts = o.recent.get(side)
+    wait = until_mean(o)
+    if wait is not None:
+        return now_card(name, fmt.NONE, "a minute", wait)
+    counts = o.recent.get(side) or MinuteCounts()
     minutes = STEP / timedelta(minutes=1)
-    a_minute = (counts.accepted - counts.late) / minutes if counts else (0.0 if o.since else None)
-    more = {"older than 15 min": counts.late, "sent twice": counts.duplicates} if counts else {}
+    a_minute = (counts.accepted - counts.late) / minutes
+    more = {"older than 15 min": counts.late, "sent twice": counts.duplicates}
     again = "".join(f", {fmt.number(count / minutes)} {words}" for words, count in more.items() if count)
-    note = f"mean of 5 min, {fmt.number(SETTLED / timedelta(minutes=1))} min ago{again}" if o.since else "nothing was counted yet"
+    note = f"mean of 5 min, {fmt.number(SETTLED / timedelta(minutes=1))} min ago{again}"
     return now_card(name, fmt.number(a_minute, 0 if not a_minute or a_minute >= 10 else 1), "a minute", note)
+
+
+def until_mean(o: Overview) -> str | None:
+    """Why there is no mean of five minutes yet, and when there will be; None where there is one."""
+    if o.since is None:
+        return "no reading was counted yet; the first mean comes some 10 min after the first reading"
+    first = first_mean_at(o.since)
+    return f"counted for {fmt.age(o.now - o.since)}; the first mean of 5 min comes in {fmt.age(first - o.now)}" if first > o.now else None
 
 
 def _lag_card(o: Overview) -> html.Div:

@@ -112,6 +112,16 @@ def _sum(steps: Sequence[Step]) -> MinuteCounts:
     return whole
 
 
+def first_whole_step(since: datetime) -> datetime:
+    """Where the first five minutes begin that were counted from their beginning; those before them would show too low a mean."""
+    return since + (datetime(2000, 1, 1, tzinfo=since.tzinfo) - since) % STEP
+
+
+def first_mean_at(since: datetime) -> datetime:
+    """When the mean of these five minutes is known."""
+    return first_whole_step(since) + STEP + SETTLED
+
+
 def lags(seconds: Sequence[float]) -> tuple[float, float] | None:
     """Median and 95th percentile; a clock that is ahead counts as no time at all."""
     if not seconds:

@@ -20,8 +20,10 @@ from dashboard.components.quantity import facts, now_card, quantity
 from dashboard.components.readings import readings_table
 from dashboard.components.scale import scale
 from dashboard.components.sessions import session_table
+from dashboard.components.shown import shown
 from dashboard.components.verdict import KINDS, glyph, kind_of
 from dashboard.pages.vehicle.loading import CHARGERS_OVER, Chargers, Live, Window
+from dashboard.view import View
 
 Viewer = dict[str, str]  # IANA zone and colour scheme
 EMPTY_FIGURE: figures.Figure = {"data": [], "layout": {"paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)",
@@ -37,21 +39,20 @@ def live(loaded: Live | None, vehicle_id: str, past: tuple[datetime, datetime] |
     return head, _now(loaded), readings_table(loaded.readings, tz, viewer["zone"]), "ready"
 
 
-def window(loaded: Window, past: bool, viewer: Viewer, zoom: figures.Zoom | None = None) -> tuple[Any, figures.Figure, Any, Any, Any]:
-    """Verdict, charts, the file behind the charts, losses and sessions of the range."""
-    tz = fmt.zone(viewer["zone"])
-    scheme: figures.Scheme = "dark" if viewer["scheme"] == "dark" else "light"
-    revision = f"{loaded.vehicle_id} {loaded.chosen.label} {loaded.end if past else 'live'}"
-    figure = figures.timeline(loaded.timeline, viewer["zone"], scheme, revision, zoom)
-    of = _of(loaded.chosen.words, loaded.end, tz)
+def window(loaded: Window, viewer: Viewer) -> tuple[Any, Any, Any]:
+    """Verdict, losses and sessions of the range."""
+    of = _of(loaded.chosen.words, loaded.end, fmt.zone(viewer["zone"]))
     losses = card("Where the loss goes", of, loss_parts(loaded.summary, loaded.price, loaded.currency))
-    return (
-        _verdict(loaded, of),
-        figure,
-        _file(loaded, "history", "History as CSV", f"&bucket={loaded.chosen.bucket}"),
-        losses,
-        _sessions(loaded, of, viewer),
-    )
+    return _verdict(loaded, of), losses, _sessions(loaded, of, viewer)
+
+
+def chart(loaded: figures.Timeline, vehicle_id: str, view: View, viewer: Viewer) -> tuple[figures.Figure, Any, Any]:
+    """The charts, what they show in words, and the file behind them."""
+    scheme: figures.Scheme = "dark" if viewer["scheme"] == "dark" else "light"
+    figure = figures.timeline(loaded, viewer["zone"], scheme, f"{vehicle_id} {view.name}")
+    query = f"format=csv&from={_z(loaded.start)}&to={_z(loaded.end)}&bucket={loaded.bucket}"
+    file = csv_link("History as CSV", f"/v1/vehicles/{quote(vehicle_id, safe='')}/history?{query}")
+    return figure, shown(loaded, "efficiency and energy", view, fmt.zone(viewer["zone"])), file
 
 
 def chargers(loaded: Chargers, viewer: Viewer) -> tuple[Any, Any]:
@@ -86,6 +87,7 @@ def _unknown(vehicle_id: str) -> html.Div:
         f"Nobody has heard of {vehicle_id}",
         html.P("No reading, no assignment and no description carries this id. It appears here with its first reading."),
         html.P(html.A("See the fleet", href="/", className="button", **{"data-nav": ""})),
+        alone=True,
     )
 
 
@@ -121,7 +123,7 @@ def _file(loaded: Window, what: str, words: str, more: str = "") -> html.A:
 
 def _sessions(loaded: Window, of: str, viewer: Viewer) -> html.Section:
     words = f"{loaded.chosen.words} to {fmt.moment(loaded.end, fmt.zone(viewer['zone']))}"
-    table = session_table(loaded.sessions, loaded.vehicle_id, fmt.zone(viewer["zone"]), viewer["zone"], words)
+    table = session_table(loaded.sessions, loaded.vehicle_id, fmt.zone(viewer["zone"]), viewer["zone"], words, in_chart=True)
     return card("Charging sessions", of, table, links=_file(loaded, "sessions", "Sessions as CSV"))
 
 

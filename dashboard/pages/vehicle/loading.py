@@ -7,15 +7,16 @@ from datetime import datetime, timedelta
 from charging.losses import Price
 from charging.matrix import Cell
 from charging.sessions import Session
-from charging.verdict import Summary
+from charging.verdict import Summary, Verdict
+from dashboard import curves, over
 from dashboard.cells import cells_or_why
 from dashboard.figures import Timeline
+from dashboard.over import Detail, Range
 from db.assignment_changes import AssignmentChange, recorded
 from db.assignments import Assignment, timelines
 from db.engine import Conn
-from db.queries import devices, history, matrix, performance, prices, sessions
+from db.queries import devices, matrix, performance, prices, sessions
 from db.queries.devices import LatestReading, VehicleNow
-from db.queries.history import Bucket
 from db.queries.policies import Policies
 
 # Whether it is the vehicle or the charger is never asked of less: a day shows one charger at most.
@@ -24,23 +25,7 @@ CHARGERS_OVER = timedelta(days=30)
 MOST_CHANGES = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
-    """How far back, and how fine: efficiency bins and history points."""
-
-    label: str
-    words: str
-    span: timedelta
-    bin_s: int
-    bucket: Bucket
-    point_s: int
-
-
-RANGES = {
-    "24h": Range("24 h", "24 hours", timedelta(hours=24), 3600, "15m", 900),
-    "7d": Range("7 d", "7 days", timedelta(days=7), 3600, "1h", 3600),
-    "30d": Range("30 d", "30 days", timedelta(days=30), 6 * 3600, "1h", 3600),
-}
+Bins = Sequence[tuple[datetime, Summary]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +45,6 @@ class Window:
     chosen: Range
     end: datetime
     summary: Summary | None
-    timeline: Timeline
     sessions: Sequence[Session]
     price: Price
     currency: str
@@ -99,20 +83,42 @@ def load_window(
     """The range up to `end`. A vehicle nobody heard of has an empty one."""
     start = end - chosen.span
     summary = performance.summaries(conn, start, end, [vehicle_id], policies).get(vehicle_id)
-    meter_ids = summary.meter_ids if summary else ()
-    timeline = Timeline(
-        start=start,
-        end=end,
-        bins=performance.bins(conn, vehicle_id, start, end, chosen.bin_s, policies),
-        bin_s=chosen.bin_s,
-        vehicle=history.vehicle_points(conn, vehicle_id, start, end, chosen.bucket),
-        # one meter's power only where one meter was assigned: two would read as one that jumps
-        meter=history.meter_points(conn, meter_ids[0], start, end, chosen.bucket) if len(meter_ids) == 1 else [],
-        point_s=chosen.point_s,
-    )
     charged = sessions.of_vehicles(conn, [vehicle_id], start, end, now, policies)
-    there = prices.price_of(conn, vehicle_id, meter_ids, price)
-    return Window(vehicle_id, chosen, end, summary, timeline, charged, there, currency)
+    there = prices.price_of(conn, vehicle_id, summary.meter_ids if summary else (), price)
+    return Window(vehicle_id, chosen, end, summary, charged, there, currency)
+
+
+def load_chart(
+    conn: Conn, vehicle_id: str, start: datetime, end: datetime, now: datetime, policies: Policies, known: Sequence[Session] | None = None
+) -> Timeline:
+    """What the charts draw of (start, end], as fine as suits it. `known`: the sessions of the same window up to now, where they were read already."""
+    fine = over.detail(end - start)
+    bins, bin_s = _bins(conn, vehicle_id, start, end, fine, policies)
+    found = curves.read(conn, vehicle_id, _meter(conn, vehicle_id, start, end), start, end, fine)
+    if known is None or end < now:
+        charged = sessions.of_vehicles(conn, [vehicle_id], start, curves.marked_until(end, now), now, policies)
+        known = [session for session in charged if session.start < end]
+    return Timeline(start, end, bins, bin_s, found.vehicle, found.meter, found.point_s, found.bucket, known)
+
+
+def _bins(conn: Conn, vehicle_id: str, start: datetime, end: datetime, fine: Detail, policies: Policies) -> tuple[Bins, int]:
+    """Quarters only where they say more than hours would: where the counters are fine enough, and the power high enough, for most to be judged."""
+    bins = performance.bins(conn, vehicle_id, start, end, fine.bin_s, policies)
+    moved = [s for _, s in bins if s.ac_kwh > 0 and s.dc_kwh > 0]
+    if fine.bin_s >= 3600 or 2 * sum(s.verdict is not Verdict.INSUFFICIENT_DATA for s in moved) >= len(moved):
+        return bins, fine.bin_s
+    return performance.bins(conn, vehicle_id, start, end, 3600, policies), 3600
+
+
+def _meter(conn: Conn, vehicle_id: str, start: datetime, end: datetime) -> str | None:
+    """The one meter of the window: the power of two would read as one that jumps."""
+    within = [
+        one
+        for one in timelines(conn, vehicle_id)
+        if (one.valid_to is None or one.valid_to > start) and (one.valid_from is None or one.valid_from < end)
+    ]
+    meter_ids = {one.meter_id for one in within if one.meter_id}
+    return meter_ids.pop() if len(meter_ids) == 1 else None
 
 
 def load_chargers(conn: Conn, vehicle_id: str, end: datetime, now: datetime, policies: Policies) -> Chargers:

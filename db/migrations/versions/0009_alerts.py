@@ -173,6 +173,7 @@ def _notices() -> None:
         )""")
     op.execute("CREATE UNIQUE INDEX notice_channel_name ON notice_channel (name) WHERE deleted_at IS NULL")
     # The outbox: written with the step it tells of, sent at least once. `claimed_until`: somebody is at it; after that he is taken for dead.
+    # `last_error` stays when a later try succeeds: it says why the notice was late. `tried_at` is the newest try.
     op.execute("""
         CREATE TABLE notice (
             notice_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -185,13 +186,16 @@ def _notices() -> None:
             next_try_at timestamptz NOT NULL,
             tries integer NOT NULL DEFAULT 0,
             claimed_until timestamptz,
+            tried_at timestamptz,
             sent_at timestamptz,
             gave_up_at timestamptz,
             last_error text CHECK (length(last_error) <= 500),
             CHECK (sent_at IS NULL OR gave_up_at IS NULL)
         )""")
-    op.execute("CREATE INDEX notice_waiting ON notice (next_try_at) WHERE sent_at IS NULL AND gave_up_at IS NULL")
+    op.execute("CREATE INDEX notice_waiting ON notice (channel_id, next_try_at, notice_id) WHERE sent_at IS NULL AND gave_up_at IS NULL")
     op.execute("CREATE INDEX notice_episode ON notice (episode_id)")
+    op.execute("CREATE INDEX notice_of_channel ON notice (channel_id, notice_id)")
+    op.execute("CREATE INDEX notice_failed ON notice (channel_id, notice_id) WHERE last_error IS NOT NULL")
 
 
 def _only_grows(table: str) -> None:

@@ -1,0 +1,211 @@
+"""What each rule sees of a subject: how far it is from being broken, in words, with its evidence. No clock, no memory: see `charging.alerting`."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from charging.alert_settings import AlertSettings, Rule
+from charging.alerting import Observation, Timing
+from charging.verdict import Margin, Summary, Verdict
+
+# Stale from here, in rhythms; the alert comes later. A device that sends more often than once a minute is taken to send once a minute.
+STALE_RHYTHMS = 5
+LEAST_RHYTHM_S = 60
+# A device that has been silent for longer was taken out of service, or never belonged here: nobody is told of it any more.
+GONE = timedelta(days=7)
+# A newest reading this far ahead of our clock: the clock was set back, and silence cannot be measured.
+AHEAD = timedelta(seconds=60)
+# A battery's temperature that is older says nothing about now.
+TEMPERATURE_HOLDS = timedelta(minutes=15)
+# Devices of a site that fall silent within so long fell silent together.
+TOGETHER = timedelta(minutes=5)
+# Fewer devices are no site that is dark, but devices that are silent.
+LEAST_DARK = 3
+# Readings as a whole have stopped where more than half of all devices fell silent together.
+ALL_DARK_SHARE = 0.5
+_EXAMPLES = 20
+
+PLAIN = Timing()
+HOT = Timing(hold_s=60.0, recover_s=15 * 60.0, clear=2.0)
+DARK = Timing(hold_s=4 * 60.0, recover_s=5 * 60.0, clear=0.05)
+
+
+class Subject(NamedTuple):
+    """What an alert is about: a vehicle, a meter, a site, or the ingestion as a whole."""
+
+    kind: str
+    id: str
+
+
+INGESTION = Subject("ingestion", "ingestion")
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One rule on one subject at one evaluation. `seen` is the newest evidence, None where its absence is the evidence.
+
+    `evidence` is worked out only where it is written down. `since`: of a dark site, when it became so.
+    """
+
+    rule: Rule
+    subject: Subject
+    site_id: str | None
+    observation: Observation
+    timing: Timing
+    seen: datetime | None
+    reason: str
+    evidence: Callable[[], dict[str, Any]]
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A vehicle or a meter as it reported last. Its site is its own, or its meter's."""
+
+    subject: Subject
+    site_id: str | None
+    received_at: datetime
+    recorded_at: datetime
+    rhythm_s: int
+    is_charging: bool
+    battery_temp_centi_c: int | None = None
+
+
+def efficiency(
+    vehicle_id: str, site_id: str | None, since: datetime, until: datetime, summary: Summary, judged: Margin | None
+) -> Iterable[Sighting]:
+    """Both rules that an efficiency answers; `judged` where its verdict is ok or low."""
+    subject = Subject("vehicle", vehicle_id)
+
+    def evidence() -> dict[str, Any]:
+        return efficiency_evidence(since, until, summary, judged)
+
+    low = Observation(judged.margin if judged else None, summary.severity or "warning")
+    yield Sighting("low_efficiency", subject, site_id, low, PLAIN, until, summary.reason, evidence)
+    suspect = Observation(-1.0 if summary.verdict is Verdict.SUSPECT_MEASUREMENT else 1.0)
+    yield Sighting("suspect_measurement", subject, site_id, suspect, PLAIN, until, summary.reason, evidence)
+
+
+def silent(device: Device, settings: AlertSettings, now: datetime, is_known: bool) -> Sighting | None:
+    """How long nothing came from a device; None for one that is gone, unless the rule `is_known` to stand somewhere for it."""
+    silence = now - device.received_at
+    if silence > GONE and not is_known:
+        return None
+    kind, device_id = device.subject
+    rhythm_s = max(device.rhythm_s, LEAST_RHYTHM_S)
+    after = settings.of("device_silent", "afterRhythms", kind, device_id, device.site_id)
+    stale_s = STALE_RHYTHMS * rhythm_s
+    margin: float | None = stale_s - silence.total_seconds()
+    if silence < -AHEAD:
+        margin = None
+    elif not device.is_charging and settings.of("device_silent", "onlyWhileCharging", kind, device_id, device.site_id):
+        margin = float(stale_s)
+
+    def evidence() -> dict[str, Any]:
+        return {
+            "lastReceivedAt": _z(device.received_at),
+            "lastRecordedAt": _z(device.recorded_at),
+            "rhythmS": device.rhythm_s,
+            "silentS": round(silence.total_seconds()),
+            "alertAfterS": round(after * rhythm_s),
+            "charging": device.is_charging,
+        }
+
+    timing = Timing(hold_s=(after - STALE_RHYTHMS) * rhythm_s, recover_s=stale_s, clear=0.0)
+    reason = f"nothing received for {_lasting(silence)}; it reports every {device.rhythm_s} s"
+    return Sighting("device_silent", device.subject, device.site_id, Observation(margin), timing, None, reason, evidence)
+
+
+def hot(device: Device, settings: AlertSettings, now: datetime) -> Sighting:
+    """How far the battery is below the temperature from which it is too hot; that temperature itself is."""
+    limit_c = settings.of("battery_hot", "limitC", *device.subject, device.site_id)
+    temp = device.battery_temp_centi_c
+    margin = None if temp is None or now - device.recorded_at > TEMPERATURE_HOLDS else (round(limit_c * 100) - temp - 1) / 100
+
+    def evidence() -> dict[str, Any]:
+        return {"batteryTempC": None if temp is None else temp / 100, "limitC": limit_c, "recordedAt": _z(device.recorded_at)}
+
+    reason = "no temperature known" if temp is None else f"the battery has {temp / 100:.1f} °C; {limit_c:g} °C is too hot"
+    return Sighting(
+        "battery_hot", device.subject, device.site_id, Observation(margin, "critical"), HOT, device.recorded_at, reason, evidence
+    )
+
+
+def dark(subject: Subject, devices: Sequence[Device], share_limit: float, now: datetime) -> Sighting | None:
+    """How large a share of a site's devices, or of all, fell silent together and still is; None where they are too few to say."""
+    if len(devices) < LEAST_DARK:
+        return None
+    away = sorted((d for d in devices if _is_stale(d, now)), key=lambda d: d.received_at)
+    together = _most_together(away)
+    share = len(together) / len(devices) if len(together) >= LEAST_DARK else 0.0
+    since = together[0].received_at if together else None
+
+    def evidence() -> dict[str, Any]:
+        return {
+            "devices": len(devices),
+            "silent": len(together),
+            "share": round(share, 4),
+            "since": _z(since) if since else None,
+            "limitShare": share_limit,
+            "examples": [d.subject.id for d in together[:_EXAMPLES]],
+        }
+
+    reason = f"{len(together)} of {len(devices)} devices fell silent within {TOGETHER // timedelta(minutes=1)} minutes"
+    site_id = subject.id if subject.kind == "site" else None
+    observation = Observation(share_limit - share, "critical")
+    return Sighting("site_dark", subject, site_id, observation, DARK, None, reason, evidence, since if share > share_limit else None)
+
+
+def _is_stale(device: Device, now: datetime) -> bool:
+    silence = now - device.received_at
+    return timedelta(seconds=STALE_RHYTHMS * max(device.rhythm_s, LEAST_RHYTHM_S)) < silence <= GONE
+
+
+def _most_together(away: Sequence[Device]) -> Sequence[Device]:
+    """The most devices whose silence began within TOGETHER; `away` in the order in which it began."""
+    best: Sequence[Device] = ()
+    first = 0
+    for last, device in enumerate(away):
+        while device.received_at - away[first].received_at > TOGETHER:
+            first += 1
+        if last - first + 1 > len(best):
+            best = away[first : last + 1]
+    return best
+
+
+def efficiency_evidence(since: datetime, until: datetime, summary: Summary, judged: Margin | None) -> dict[str, Any]:
+    """What an efficiency was judged by, as it is kept and shown."""
+    band = summary.band
+    return {
+        "windowFrom": _z(since),
+        "windowTo": _z(until),
+        "acKwh": summary.ac_kwh,
+        "dcKwh": summary.dc_kwh,
+        "lossKwh": summary.loss_kwh,
+        "efficiencyRatio": summary.ratio,
+        "judgedRatio": judged and judged.judged,
+        "uncertainty": summary.uncertainty,
+        "slack": judged and judged.slack,
+        "expected": band and {"low": band.low, "high": band.high, "source": band.source},
+        "threshold": judged and judged.line,
+        "margin": judged and judged.margin,
+        "coverage": {"vehicle": summary.coverage_vehicle, "meter": summary.coverage_meter},
+        "readings": {"vehicle": summary.vehicle_readings, "meter": summary.meter_readings},
+        "meterIds": list(summary.meter_ids),
+        "verdict": str(summary.verdict),
+        "severity": summary.severity,
+        "reason": summary.reason,
+    }
+
+
+def _z(at: datetime) -> str:
+    return at.isoformat().replace("+00:00", "Z")
+
+
+def _lasting(length: timedelta) -> str:
+    minutes = round(length.total_seconds() / 60)
+    if minutes < 120:
+        return f"{minutes} min"
+    hours = minutes / 60
+    return f"{hours:.0f} h" if hours < 48 else f"{hours / 24:.0f} days"

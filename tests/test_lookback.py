@@ -1,0 +1,145 @@
+"""The newest evidence that can be judged is found for every vehicle, and is what the same window gives everywhere else."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from charging.policy import Policy
+from charging.verdict import Verdict
+from db.queries import performance
+from db.queries.lookback import JUDGED, LADDER_H, Lookback, Seen
+from db.sides import METER, VEHICLE
+from tests.session_support import DAY, DEPOT, TRUCK, VAN, YARD, World, at, charging_conn, flow
+
+__all__ = ["charging_conn"]
+
+QUARTER = timedelta(minutes=15)
+
+
+@pytest.fixture
+def world(charging_conn: psycopg.Connection) -> Iterator[World]:
+    charging_conn.rollback()
+    yield World(charging_conn)
+    charging_conn.rollback()
+
+
+def seen(world: World, now: datetime) -> dict[str, Seen]:
+    return Lookback().evidence(world.conn, now, Policy())
+
+
+def test_an_hour_before_the_last_charging_reading_is_enough_where_it_can_be_judged(world: World) -> None:
+    world.assign(VAN, DEPOT)
+    world.charge(at(8), 120, efficiency=0.70)
+    world.idle(at(10), 200)
+    found = seen(world, at(13))[VAN]
+    assert (found.since, found.until) == (at(8, 45), at(10))
+    assert found.summary.verdict is Verdict.LOW
+    assert found.summary.ac_kwh == pytest.approx(11 * 1.25)
+
+
+def test_it_stays_the_same_while_nothing_charges_and_goes_when_a_day_is_over(world: World) -> None:
+    world.assign(VAN, DEPOT)
+    world.charge(at(1), 90)
+    assert seen(world, at(3)) == seen(world, at(12)) == seen(world, at(24))
+    assert seen(world, at(27)) == {}
+
+
+def test_a_window_is_lengthened_until_it_can_be_judged(world: World) -> None:
+    """0.4 kWh in the last hour are too little; with what was charged three hours before they are enough."""
+    world.assign(VAN, DEPOT)
+    world.charge(at(8), 60)
+    world.charge(at(12), 4, ac_kw=6)
+    found = seen(world, at(12, 30))[VAN]
+    assert (found.since, found.until) == (at(8), at(12, 4))
+    assert found.summary.ac_kwh == pytest.approx(11.4)
+
+
+def test_who_has_no_meter_or_shares_one_gives_no_evidence(world: World) -> None:
+    world.assign(VAN, DEPOT)
+    world.assign(TRUCK, DEPOT)
+    world.charge(at(8), 60)
+    world.store(VEHICLE, flow(VEHICLE, "alone-9", at(8), 60, 10))
+    assert seen(world, at(9)) == {}
+
+
+def test_what_another_took_or_the_vehicle_elsewhere_does_not_count(world: World) -> None:
+    world.assign(VAN, YARD)
+    world.assign(VAN, DEPOT, at(8, 20))
+    world.assign(TRUCK, DEPOT)
+    world.assign(TRUCK, None, at(8, 40))
+    world.charge(at(8), 120, efficiency=0.9)
+    found = seen(world, at(11))
+    assert list(found) == [VAN]
+    assert (found[VAN].since, found[VAN].until) == (at(8, 45), at(10))
+
+
+def test_a_cold_first_hour_is_known_to_be_one_though_the_window_begins_after_it(world: World) -> None:
+    """The battery is cold, so the first hour of this charge is conditioning; an hour later it is a bad charger."""
+    world.assign(VAN, DEPOT)
+    world.charge(at(8), 180, efficiency=0.65, temp_c=5)
+    early, late = seen(world, at(8, 55)), seen(world, at(11))
+    assert early == {}
+    assert late[VAN].summary.verdict is Verdict.LOW
+
+
+CHARGES = st.lists(
+    st.tuples(
+        st.sampled_from((VAN, TRUCK)), st.integers(0, 1_500), st.integers(1, 200), st.sampled_from((0.004, 2.3, 11.0)), st.sampled_from((0.0, 0.6, 0.9, 1.3))
+    ),
+    min_size=1,
+    max_size=6,
+)  # fmt: skip
+
+
+@pytest.mark.slow
+def test_every_window_is_judged_as_it_would_be_by_itself(charging_conn: psycopg.Connection) -> None:
+    world = World(charging_conn)
+
+    @settings(max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(CHARGES, st.lists(st.integers(1, 2_000), min_size=1, max_size=3))
+    def holds(charges: list[tuple[str, int, int, float, float]], minutes: list[int]) -> None:
+        world.conn.rollback()
+        meters = {VAN: DEPOT, TRUCK: YARD}
+        for vehicle, meter in meters.items():
+            world.assign(vehicle, meter)
+        lookback = Lookback()
+        for n, minute in enumerate(sorted(minutes)):
+            for vehicle, begin, length, kw, efficiency in charges if n == 0 else []:
+                world.store(METER, flow(METER, meters[vehicle], at(0, begin), length, kw))
+                world.store(VEHICLE, flow(VEHICLE, vehicle, at(0, begin), length, kw * efficiency))
+            now = at(0, minute)
+            found = lookback.evidence(world.conn, now, Policy())
+            assert found == Lookback().evidence(world.conn, now, Policy())
+            for vehicle, one in found.items():
+                quarter_end = DAY + -(-(one.until - DAY) // QUARTER) * QUARTER
+                end = min(now, quarter_end)
+                assert performance.summaries(world.conn, one.since, end, [vehicle])[vehicle] == one.summary
+                assert one.summary.verdict in JUDGED
+            for vehicle in {VAN, TRUCK} - set(found):
+                for hours in LADDER_H:
+                    assert _last(world, vehicle, meters[vehicle], now, hours) not in JUDGED
+
+    try:
+        holds()
+    finally:
+        world.conn.rollback()
+
+
+def _last(world: World, vehicle: str, meter: str, now: datetime, hours: int) -> Verdict | None:
+    """The verdict of the window of so many hours before the last reading that charged, by a naive search."""
+    row = world.conn.execute(
+        f"""SELECT max(recorded_at) FROM (
+               SELECT recorded_at FROM vehicle_history WHERE vehicle_id = %(vehicle)s AND {VEHICLE.energy} > 2500
+               UNION ALL SELECT recorded_at FROM meter_history WHERE meter_id = %(meter)s AND {METER.energy} > 2500
+           ) r WHERE recorded_at <= %(now)s AND recorded_at > %(now)s - interval '24 hours'""",
+        {"vehicle": vehicle, "meter": meter, "now": now},
+    ).fetchone()
+    if not row or not row[0]:
+        return None
+    last = DAY + (-(-(row[0] - DAY) // QUARTER) - 1) * QUARTER
+    since = max(last - timedelta(hours=hours), now - timedelta(hours=24))
+    return performance.summaries(world.conn, since, min(now, last + QUARTER), [vehicle])[vehicle].verdict
