@@ -156,12 +156,6 @@ class DaysQuery(Query):
     format: Literal["json", "csv"] = "json"
 
 
-class AlertsQuery(Query):
-    """Which alerts."""
-
-    state: Literal["firing", "resolved"] | None = Field(None, description="Only firing alerts exist so far")
-
-
 class MappingBody(BaseModel):
     """In [from, to) this meter, or none, feeds the vehicle; from `to` on what did before goes on."""
 

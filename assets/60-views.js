@@ -35,8 +35,8 @@
     banner.hidden = !stale;
     text(banner.querySelector(".banner-text"), picture ? `Database unreachable. Data as of ${format.clock(live.asOf, false)} ${format.zoneName(live.asOf)}. The last figures stay until it is back.` : "Database unreachable. Nothing to show yet.");
     const badge = byId("nav-alerts-count");
-    badge.hidden = !picture?.figures.alerts;
-    text(badge, String(picture?.figures.alerts ?? ""));
+    badge.hidden = !picture?.figures.alertsToDo;
+    text(badge, String(picture?.figures.alertsToDo ?? ""));
   }
 
   // ---- figures ----
@@ -66,6 +66,7 @@
     lossOf: (f) => `of ${format.amount(f.acKwh)} kWh from the grid`,
     alerts: (f) => format.number(f.alerts),
     critical: (f) => (f.alerts ? `${format.number(f.critical)} critical, ${format.number(f.alerts - f.critical)} warning` : "nothing needs anyone"),
+    alertsToDo: (f) => (f.alerts ? (f.alertsToDo ? `${format.number(f.alertsToDo)} ${f.alertsToDo === 1 ? "needs" : "need"} someone` : "none needs anyone now") : ""),
     asOf: () => `at ${format.clock(live.asOf)}`,
     window: (_, p) => `24 h to ${format.clock(p.windowTo, false)}`,
   };
@@ -90,7 +91,6 @@
     if (!band.hidden) { band.style.left = along(low); band.style.right = `calc(100% - ${along(high)})`; }
     if (!mark.hidden) mark.style.left = along(ratio);
   };
-  const newScale = () => h("span", { class: "scale", "aria-hidden": "true" }, h("span", { class: "scale-band" }), h("span", { class: "scale-mark" }));
 
   // ---- legend: also the quickest filter ----
   function legend(picture) {
@@ -108,97 +108,9 @@
     window.dash_clientside.set_props("fleet-verdict", { value: chosen.includes(kind) ? chosen.filter((one) => one !== kind) : [...chosen, kind] });
   }
 
-  // ---- alerts ----
-  const alertKind = (alert) => (alert.severity === "critical" ? "critical" : "low");
-  const worstFirst = (alerts) => [...alerts].sort((a, b) => voltledger.kinds.rank(alertKind(a)) - voltledger.kinds.rank(alertKind(b)) || short(a) - short(b));
-  /** How far below its band, as a ratio (negative). */
-  const short = (alert) => alert.efficiency - (alert.expectedLow ?? 0.85);
-  const points = (alert) => `${format.number(Math.abs(short(alert)) * 100, 1)} points ${format.absent(alert.expectedLow) ? "below the threshold" : "below"}`;
-
-  function alertList(picture) {
-    const list = byId("alert-list");
-    if (!list) return;
-    const worst = worstFirst(picture.alerts).slice(0, 50);
-    keyed(list, worst, (a) => a.vehicleId,
-      (a) => h("li", {}, h("button", { type: "button", class: "alert-row", onclick: () => voltledger.fleet.select(a.vehicleId) }, parts.glyph(alertKind(a)), h("span", { class: "alert-who" }, h("b", {}), h("small", {})), h("span", { class: "alert-much" }, h("b", {}), h("small", {})))),
-      (row, a) => {
-        const [glyph, who, much] = row.firstChild.children;
-        glyph.className = parts.glyph(alertKind(a)).className;
-        text(who.children[0], a.name || a.vehicleId);
-        text(who.children[1], [a.site, a.meterId].filter(Boolean).join(" · "));
-        text(much.children[0], format.percent(a.efficiency));
-        text(much.children[1], points(a));
-      });
-    byId("alert-none").hidden = worst.length > 0;
-    text(byId("alert-count"), worst.length ? String(picture.alerts.length) : "");
-  }
-
+  // ---- alerts that need someone: see 61-alerts-fleet.js ----
   function fact(name, value, unit) {
     return [h("dt", {}, name), h("dd", {}, unit ? parts.quantity(value, unit) : value)];
-  }
-  function evidence(a) {
-    const window = `${format.moment(a.windowFrom)} to ${format.moment(a.windowTo)} ${format.zoneName(a.windowTo)}`;
-    return [
-      fact("From the grid (AC)", format.number(a.acKwh, 3), "kWh"), fact("Into the battery (DC)", format.number(a.dcKwh, 3), "kWh"),
-      fact("Lost", format.number(a.lossKwh, 3), "kWh"), fact("Efficiency", `${format.number(a.efficiency * 100, 1)} ± ${format.absent(a.uncertainty) ? "?" : format.number(a.uncertainty * 100, 1)}`, "%"),
-      fact("Expected", format.absent(a.expectedLow) ? "plain thresholds" : format.band(a.expectedLow, a.expectedHigh).replace(" %", ""), format.absent(a.expectedLow) ? null : "%"),
-      fact("Vehicle readings received", format.absent(a.coverageVehicle) ? format.NONE : format.number(a.coverageVehicle * 100, 0), "%"),
-      fact("Meter readings received", format.absent(a.coverageMeter) ? format.NONE : format.number(a.coverageMeter * 100, 0), "%"), fact("Window", window),
-    ].flat();
-  }
-
-  function alertCard(a) {
-    return h("article", { class: "alert-card card" },
-      h("details", {},
-        h("summary", {}, parts.glyph(alertKind(a)), h("span", { class: "alert-who" }, h("b", {}), h("small", {})), h("span", { class: "alert-scale" }, newScale(), h("small", {})),
-          h("span", { class: "alert-much" }, h("b", {}), h("small", {})), h("span", { class: "alert-lost" }, h("b", {}), h("small", {}, "lost in 24 h")), h("span", { class: "chevron", "aria-hidden": "true" })),
-        h("div", { class: "alert-body" }, h("p", { class: "reason" }), h("div", { class: "alert-columns" }, h("dl", { class: "facts" }), h("div", { class: "checks" })))));
-  }
-  function checks(a) {
-    const steps = [
-      `Charge ${a.name || a.vehicleId} at another charger. Low there too points to the vehicle's on-board charger; normal there points to ${a.meterId ?? "this charger"} or its cable.`,
-      "See whether other vehicles are low at this charger.",
-      "A loss that grows with power points to resistance: plug, cable, contacts. Feel for warmth.",
-      "A loss that is the same at any power points to something that keeps drawing: heating, electronics, another load on the meter.",
-    ];
-    return [h("h4", {}, "What to check"), h("ol", {}, steps.map((step) => h("li", {}, step))), h("a", { class: "button", href: parts.vehicleHref(a.vehicleId), "data-nav": "" }, "Open the vehicle")];
-  }
-  function fillCard(card, a) {
-    const summary = card.querySelector("summary"), [glyph, who, scale, much, lost] = summary.children;
-    card.classList.toggle("is-critical", a.severity === "critical");
-    glyph.className = parts.glyph(alertKind(a)).className;
-    text(who.children[0], a.name || a.vehicleId);
-    text(who.children[1], [a.site, a.meterId ? `meter ${a.meterId}` : null].filter(Boolean).join(" · "));
-    views.scale(scale.children[0], a.efficiency, a.expectedLow, a.expectedHigh);
-    text(scale.children[1], format.absent(a.expectedLow) ? "plain threshold" : `expected ${format.band(a.expectedLow, a.expectedHigh)}`);
-    text(much.children[0], format.percent(a.efficiency));
-    text(much.children[1], points(a));
-    text(lost.children[0], `${format.amount(a.lossKwh)} kWh`);
-    text(card.querySelector(".reason"), a.reason);
-    card.querySelector(".facts").replaceChildren(...evidence(a));
-    const list = card.querySelector(".checks");
-    if (!list.children.length) list.replaceChildren(...checks(a));
-  }
-
-  function alertsPage(picture) {
-    const page = byId("alerts-page");
-    if (!page) return;
-    for (const severity of ["critical", "warning"]) {
-      const mine = worstFirst(picture.alerts).filter((a) => a.severity === severity);
-      byId(`alerts-${severity}`).hidden = !mine.length;
-      text(byId(`alerts-${severity}-count`), String(mine.length));
-      keyed(byId(`alerts-${severity}-list`), mine, (a) => a.vehicleId, alertCard, fillCard);
-    }
-    page.dataset.state = picture.alerts.length ? "ready" : picture.figures.vehicles ? "calm" : "empty";
-    const first = new URLSearchParams(window.location.search).get("vehicle");
-    if (first && page.dataset.opened !== first) openAlert(page, first);
-  }
-  function openAlert(page, id) {
-    const card = [...page.querySelectorAll(".alert-card")].find((one) => one.dataset.key === id);
-    if (!card) return;
-    page.dataset.opened = id;
-    card.querySelector("details").open = true;
-    card.scrollIntoView({ block: "center" });
   }
 
   // ---- side panel ----
@@ -254,7 +166,7 @@
     page.dataset.state = live.picture.vehicles.id.length ? "ready" : "empty";
     shownCount();
     legend(live.picture);
-    alertList(live.picture);
+    views.alertList(live.picture);
     unplaced(live.picture);
     views.panel();
     voltledger.table.update();
@@ -279,9 +191,9 @@
     }
     for (const page of document.querySelectorAll("[data-state=away]")) page.dataset.state = "loading";
     figures(live.picture);
-    alertsPage(live.picture);
   };
 
+  Object.assign(views, { text, keyed });
   voltledger.views = views;
   live.watch(views.all);
 })();

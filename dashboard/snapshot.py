@@ -10,9 +10,9 @@ from psycopg_pool import ConnectionPool
 
 from charging.fleet import FleetSummary, total
 from charging.losses import Price
-from charging.verdict import Summary, Verdict
+from dashboard.alerts_now import AlertsNow, alerts_now
 from dashboard.costs import Bill, bill, own_prices
-from dashboard.fleet_columns import COLUMNS, FleetColumns, judged, rounded, silent_ones
+from dashboard.fleet_columns import COLUMNS, FleetColumns, silent_ones
 from dashboard.kept import SAME_TICK, Kept
 from dashboard.pictures import Album, Content, Picture
 from db import sites
@@ -61,14 +61,15 @@ class FleetPicture(Kept):
         with self._pool.connection() as conn:
             vehicles, meters = self._fleet.vehicles(conn, now), self._fleet.meters(conn)
             own = own_prices(sites.sites(conn), self._money.price)
-        return self._drawn(vehicles, meters, day, own, now)
+            told = alerts_now(conn, now)
+        return self._drawn(vehicles, meters, day, own, told, now)
 
     def nothing(self) -> dict[str, Any]:
         """No figures."""
         columns: dict[str, Any] = {name: [] for name in COLUMNS}
         return {"asOf": None, "windowFrom": None, "windowTo": None, "stale": True, "figures": None, "vehicles": columns, "alerts": []}
 
-    def _drawn(self, v: VehiclesNow, m: MetersNow, day: FleetDay, own: dict[str, Price], now: datetime) -> dict[str, Any]:
+    def _drawn(self, v: VehiclesNow, m: MetersNow, day: FleetDay, own: dict[str, Price], told: AlertsNow, now: datetime) -> dict[str, Any]:
         columns, charging, silent = self._columns.of(v, m, day.summaries, now)
         said, received_us = self._judged(v, m, day, own), int(v.received_us.max(initial=NEVER))
         kw, silent_count = columns["powerKw"], int(silent.sum())
@@ -85,13 +86,13 @@ class FleetPicture(Kept):
                 "silent": silent_count,
                 "charging": int(charging.sum()),
                 "chargingKw": round(sum(kw[row] or 0 for row in np.flatnonzero(charging).tolist()), 1),
-                "alerts": len(said.alerts),
-                "critical": sum(1 for alert in said.alerts if alert["severity"] == "critical"),
+                **told.figures,
                 "meters": len(m.ids),
                 "metersReporting": int((~silent_ones(m.recorded_us, now, self._silent_after_s * 1_000_000)).sum()),
             },
             "vehicles": columns,
-            "alerts": said.alerts,
+            "alerts": told.rows,
+            "alertsMark": told.mark,
         }
 
     def _judged(self, v: VehiclesNow, m: MetersNow, day: FleetDay, own: dict[str, Price]) -> "_Said":
@@ -102,43 +103,21 @@ class FleetPicture(Kept):
                 zip(v.ids, v.site_ids, strict=True), dict(zip(m.ids, m.site_ids, strict=True)), day.summaries, own, self._money.price
             )
             figures = _figures(total(day.summaries.values()), spent, self._money.currency)
-            self._said = _Said(of, own, figures, _alerts(v, day.summaries, day.at))
+            self._said = _Said(of, own, figures)
         return self._said
 
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """The day's figures and alerts, and what they were made `of`."""
+    """The day's figures, and what they were made `of`."""
 
     of: tuple[Any, ...]
     own: dict[str, Price]
     figures: dict[str, Any]
-    alerts: list[dict[str, Any]]
 
 
 def _z(at: datetime) -> str:
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-def _alerts(v: VehiclesNow, evidence: dict[str, Summary], at: datetime) -> list[dict[str, Any]]:
-    told = zip(v.ids, v.names, v.site_names, strict=True)
-    low = [(one, s) for one in told if (s := evidence.get(one[0])) and s.verdict is Verdict.LOW]
-    low.sort(key=lambda one: (one[1].severity != "critical", one[1].ratio or 0))
-    return [
-        {
-            "vehicleId": vehicle_id,
-            "name": name,
-            "site": site,
-            "meterId": ", ".join(s.meter_ids),
-            **{name: value for name, value in judged(s).items() if name != "verdict"},
-            "coverageVehicle": rounded(s.coverage_vehicle, 3),
-            "coverageMeter": rounded(s.coverage_meter, 3),
-            "reason": s.reason,
-            "windowFrom": _z(at - WINDOW),
-            "windowTo": _z(at),
-        }
-        for (vehicle_id, name, site), s in low
-    ]
 
 
 def _figures(fleet: FleetSummary, spent: Bill, currency: str) -> dict[str, Any]:

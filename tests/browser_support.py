@@ -116,10 +116,10 @@ class FakeFleet:
         for row in self.rows:
             row["silent"] = self.now.timestamp() - row["recordedAt"] > 900
             row["charging"] = row["charging"] and not row["silent"]
-        alerts = [_alert(row, self.now) for row in self.rows if row["severity"]]
+        alerts = [_alert(row, self.now) for row in sorted(self.rows, key=lambda row: row["severity"] != "critical") if row["severity"]]
         return {
             "asOf": _z(self.now), "windowFrom": _z(self.now - timedelta(hours=24)), "windowTo": _z(self.now), "stale": self.away, "figures": self._figures(alerts),
-            "vehicles": {name: [row[name] for row in self.rows] for name in COLUMNS}, "alerts": alerts,
+            "vehicles": {name: [row[name] for row in self.rows] for name in COLUMNS}, "alerts": alerts, "alertsMark": "1",
         }  # fmt: skip
 
     def _figures(self, alerts: list[dict[str, Any]]) -> dict[str, Any]:
@@ -134,7 +134,7 @@ class FakeFleet:
         return {
             "vehicles": self.size, "reporting": self.size - silent, "silent": silent, "charging": len(charging), "chargingKw": round(sum(r["powerKw"] for r in charging), 1),
             "efficiency": dc / ac if ac else None, "expectedLow": 0.867 if ac else None, "expectedHigh": 0.939 if ac else None, "counted": len(counted), "leftOut": left_out, "acKwh": ac, "dcKwh": dc,
-            "lossKwh": ac - dc, "lossCost": (ac - dc) * 0.3, "currency": "EUR", "lossCo2Kg": (ac - dc) * 0.35, "ownPrices": 2, "alerts": len(alerts), "critical": sum(a["severity"] == "critical" for a in alerts),
+            "lossKwh": ac - dc, "lossCost": (ac - dc) * 0.3, "currency": "EUR", "lossCo2Kg": (ac - dc) * 0.35, "ownPrices": 2, "alerts": len(alerts), "alertsToDo": len(alerts), "critical": sum(a["severity"] == "critical" for a in alerts),
             "meters": self.size, "metersReporting": max(0, self.size - silent - 1),
         }  # fmt: skip
 
@@ -182,9 +182,12 @@ def _z(at: datetime) -> str:
 
 
 def _alert(row: dict[str, Any], now: datetime) -> dict[str, Any]:
-    same = ("name", "site", "meterId", "severity", "efficiency", "expectedLow", "expectedHigh", "uncertainty", "acKwh", "dcKwh", "lossKwh")
-    reason = f"{row['efficiency'] * 100:.1f} % is below the expected 86.7 % by more than its uncertainty of 1.0 %"
-    return {"vehicleId": row["id"], **{k: row[k] for k in same}, "coverageVehicle": 0.997, "coverageMeter": 1.0, "reason": reason, "windowFrom": _z(now - timedelta(hours=24)), "windowTo": _z(now)}  # fmt: skip
+    """As dashboard.alerts_now has it; its id is the row's own."""
+    margin = round(row["efficiency"] - row["expectedLow"] + row["uncertainty"], 4)
+    return {
+        "episodeId": int(row["id"][4:]) + 1, "rule": "low_efficiency", "kind": "vehicle", "subjectId": row["id"], "name": row["name"], "site": row["site"],
+        "severity": row["severity"], "state": "firing", "firedAt": _z(now - timedelta(hours=1)), "efficiencyRatio": row["efficiency"], "margin": margin,
+    }  # fmt: skip
 
 
 def summary(ac_kwh: float, efficiency: float, hours: float, readings: int = 60) -> Summary:
@@ -298,6 +301,7 @@ def served(fleet: FakeFleet, csp: bool = True, tick_s: float = 1.0) -> Iterator[
 
     They tick faster than in the product, for nobody to wait; large fleets need their five seconds.
     """
+    from tests.alert_fakes import fake_alerts
     from tests.charger_support import fake_chargers
 
     loads = ("load_live", "load_window", "load_chart", "load_chargers")
@@ -308,7 +312,7 @@ def served(fleet: FakeFleet, csp: bool = True, tick_s: float = 1.0) -> Iterator[
     server = make_server("127.0.0.1", 0, _app(fleet, csp, tick_s).server, threaded=True, request_handler=QuietHandler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        with fake_chargers(fleet):
+        with fake_chargers(fleet), fake_alerts(fleet):
             yield f"http://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()

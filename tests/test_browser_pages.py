@@ -196,9 +196,11 @@ def test_pages_change_without_loading_anew_and_back_works(at: Watched) -> None:
     page = at.go("/")
     page.evaluate("window.here = true")
     page.locator(".nav-link", has_text="Alerts").click()
-    page.locator(".alert-card summary").first.click()
-    page.locator(".alert-card details[open] .button").click()
+    page.locator(".alert-line").first.click()
+    page.get_by_role("link", name="Open the vehicle").click()
     expect(page.locator("#vehicle-page")).to_have_attribute("data-state", "ready")
+    page.go_back()
+    expect(page.locator("#alert-page")).to_have_attribute("data-state", "ready")
     page.go_back()
     expect(page.locator("#alerts-page")).to_have_attribute("data-state", "ready")
     page.locator(".brand").click()
@@ -206,22 +208,22 @@ def test_pages_change_without_loading_anew_and_back_works(at: Watched) -> None:
     assert page.evaluate("window.here") is True
 
 
-def test_alerts_stand_worst_first_and_stay_open(at: Watched, fleet: FakeFleet) -> None:
+def test_alerts_stand_worst_first_and_what_is_unfolded_stays_so(at: Watched, fleet: FakeFleet) -> None:
     """Critical before warning; a tick does not close what somebody reads."""
-    page = at.go(f"/alerts?vehicle={_low(fleet)}")
-    marks = page.locator(".alert-card").evaluate_all("(cards) => cards.map((card) => card.classList.contains('is-critical'))")
+    page = at.go("/alerts")
+    marks = page.locator(".alert-groups > section > ul > li").evaluate_all(
+        "(items) => items.map((item) => item.classList.contains('is-critical'))"
+    )
     assert marks == sorted(marks, reverse=True)
     assert any(marks)
     assert not all(marks)
-    opened = page.locator(".alert-card details[open]")
-    expect(opened).to_have_count(1)
-    for words in ("From the grid (AC)", "Into the battery (DC)", "Expected", "Vehicle readings received", "Window", "What to check"):
-        expect(opened).to_contain_text(words)
+    page.locator(".alert-behind summary").click()
+    expect(page.locator(".alert-behind li")).to_have_count(2)
     serial = page.evaluate("voltledger.live.serial")
     fleet.tick()
     page.wait_for_function("([before]) => voltledger.live.serial > before", arg=[serial])
     page.wait_for_timeout(300)
-    expect(opened).to_have_count(1)
+    expect(page.locator(".alert-behind li").first).to_be_visible()
 
 
 def test_without_the_database_the_last_figures_stay(browser: Browser, fleet: FakeFleet) -> None:

@@ -82,14 +82,6 @@ def test_devices_and_sites_can_be_described(database_url: str) -> None:
         assert client.get("/v1/meters/depot-1").get_json()["latitude"] == 52.5
 
 
-def test_alerts_list_what_is_low_with_its_numbers(database_url: str) -> None:
-    with api(database_url) as client:
-        client.put("/v1/mappings/van-7", json={"meterId": "depot-1"})
-        client.post("/v1/telemetry/batch", json={"vehicles": [van(kwhDeliveredDc=4)], "meters": [depot()]})
-        (alert,) = client.get("/v1/alerts").get_json()["alerts"]
-    assert (alert["vehicleId"], alert["severity"], alert["totalAc"], alert["totalDc"]) == ("van-7", "critical", 6, 4)
-
-
 def test_every_vehicle_has_a_row_in_json_and_csv(database_url: str) -> None:
     with api(database_url) as client:
         client.post("/v1/telemetry/vehicle", json=[van(), van(vehicleId="van-8")])

@@ -18,7 +18,8 @@ def _up(ratio: float) -> float:
     return round(min(100.0, max(0.0, (ratio - LOW) / (HIGH - LOW) * 100)), 1)
 
 
-def _hour(at: datetime, summary: Summary | None, most_kwh: float) -> html.Span:
+def bar(at: datetime, summary: Summary | None, most_kwh: float) -> html.Span:
+    """A stretch of time that begins at `at`, in the zone it is read in; None is a gap."""
     if summary is None:
         return html.Span(
             [html.Span(className="hour-efficiency"), html.Span(className="hour-energy")],
@@ -53,15 +54,16 @@ def day_bars(bins: Sequence[tuple[datetime, Summary]], end: datetime, tz: tzinfo
     newest = end - timedelta(microseconds=1)  # an hour holds its end
     hours = [newest.replace(minute=0, second=0, microsecond=0) - timedelta(hours=back) for back in range(23, -1, -1)]
     most_kwh = max([1.0, *(summary.ac_kwh for summary in known.values())])
-    columns = [_hour(at.astimezone(tz), known.get(at), most_kwh) for at in hours]
+    columns = [bar(at.astimezone(tz), known.get(at), most_kwh) for at in hours]
     judged = sum(1 for summary in known.values() if summary.verdict in JUDGED)
     words = f"Efficiency by hour over the last 24 hours: {judged} of 24 hours with enough evidence."
     axis = html.Div(
         [html.Span(f"{hours[i].astimezone(tz):%H:%M}") for i in (0, 8, 16, 23)], className="day-axis", **{"aria-hidden": "true"}
     )
-    return html.Div([_key(most_kwh), html.Div(columns, className="day-bars", role="img", **{"aria-label": words}), axis])
+    return html.Div([key(most_kwh, "an hour"), html.Div(columns, className="day-bars", role="img", **{"aria-label": words}), axis])
 
 
-def _key(most_kwh: float) -> html.Div:
-    marks = [("is-band", "expected efficiency, 60–105 %"), ("is-ac", f"from the grid, up to {fmt.amount(most_kwh)} kWh an hour")]
+def key(most_kwh: float, bar_words: str) -> html.Div:
+    """What band and bars mean; `bar_words`: how long a bar is."""
+    marks = [("is-band", "expected efficiency, 60–105 %"), ("is-ac", f"from the grid, up to {fmt.amount(most_kwh)} kWh {bar_words}")]
     return html.Div([html.Span([html.Span(className=f"key {name}"), text]) for name, text in marks], className="day-key")

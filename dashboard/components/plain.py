@@ -11,7 +11,7 @@ from dash.development.base_component import Component
 # What an element may have, and its name in HTML. `style` stays an object; data-* and aria-* keep their names.
 _ATTRIBUTES = {
     "className": "class", "tabIndex": "tabindex", "key": "data-key", "href": "href", "title": "title", "role": "role", "scope": "scope",
-    "download": "download", "id": "id", "style": "style", "hidden": "hidden",
+    "download": "download", "id": "id", "style": "style", "hidden": "hidden", "type": "type",
 }  # fmt: skip
 
 Plain = str | list[Any] | None

@@ -120,7 +120,7 @@ def _figures(silent_after: str) -> html.Section:
             figure_card(
                 "Energy lost", "lossKwh", "kWh", [note("lossCost"), note("lossPrices"), note("lossOf")], "window", "/?sort=-lossKwh"
             ),
-            figure_card("Low efficiency", "alerts", "vehicles", [note("critical")], "window", "/alerts", attention="alerts"),
+            figure_card("Open alerts", "alerts", "alerts", [note("critical"), note("alertsToDo")], "asOf", "/alerts", attention="alerts"),
         ],
         className="figures",
         **{"aria-label": "Figures"},
@@ -188,7 +188,7 @@ def _alert_panel() -> html.Section:
                 className="card-head",
             ),
             html.Ul(id="alert-list", className="alert-list"),
-            html.P("Every vehicle with enough evidence charges as expected.", id="alert-none", className="is-muted", hidden=True),
+            html.P("No open alert waits for anyone.", id="alert-none", className="is-muted", hidden=True),
         ],
         id="alert-panel",
         className="card side-card",

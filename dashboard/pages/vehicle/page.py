@@ -18,6 +18,7 @@ from dashboard import figures
 from dashboard import format as fmt
 from dashboard.components.plain import plain
 from dashboard.over import CHOSEN, RANGES
+from dashboard.pages.alerts import of_subject
 from dashboard.pages.vehicle import drawing, loading
 from dashboard.pages.vehicle.loading import Window
 from dashboard.view import Asked, View, asked
@@ -174,6 +175,7 @@ def layout(vehicle_id: str = "", range: str | None = None, at: str | None = None
                 [html.Div([html.H2("Over time"), _legend(), html.Span(id="vehicle-history")], className="card-head"), html.Div(id="vehicle-shown", className="place-of-words", role="status"), _graph()],
                 className="card when-known",
             ),
+            of_subject.place("vehicle", vehicle_id),
             html.Div(_place("vehicle-sessions"), className="when-known"),
             html.Div([_place("vehicle-assignments"), _readings()], className="vehicle-pair is-uneven when-known"),
         ],
