@@ -120,7 +120,7 @@ def _pages(page: Page, filled: Filled, rounds: Rounds) -> list[Line]:
     seen: dict[str, list[float]] = {}
     server: dict[str, list[float]] = {}
     for _ in range(rounds.changes):
-        for name, path, ready in (("alerts", "/alerts", "alerts"), ("vehicle, 24 h", vehicle, "vehicle"), ("fleet", "/", "fleet")):
+        for name, path, ready in (("reports", "/reports", "reports"), ("vehicle, 24 h", vehicle, "vehicle"), ("fleet", "/", "fleet")):
             answers.slowest()
             seen.setdefault(name, []).append(browsers.change_ms(page, path, ready) / 1000)
             page.wait_for_timeout(800)

@@ -151,6 +151,17 @@ def of_subject(conn: Conn, kind: str, subject_id: str, now: datetime, limit: int
     )
 
 
+def touching(conn: Conn, kind: str, subject_id: str, start: datetime, end: datetime, now: datetime, limit: int) -> list[Episode]:
+    """A device's that ran at any time of [start, end), the newest `limit`, in the order in which they began."""
+    found = _read(
+        conn,
+        """WHERE subject_kind = %(kind)s AND subject_id = %(id)s AND fired_at < %(end)s AND (resolved_at IS NULL OR resolved_at > %(start)s)
+           ORDER BY episode_id DESC LIMIT %(limit)s""",
+        {"kind": kind, "id": subject_id, "start": start, "end": end, "now": now, "limit": limit},
+    )
+    return found[::-1]
+
+
 def needing(conn: Conn, now: datetime, limit: int) -> list[Episode]:
     """Open ones that nobody has taken on yet, nothing else explains and nobody silenced: worst first."""
     return episodes(conn, Wanted(acknowledged=False, silenced=False, held_back=False), now, limit, worst_first=True)

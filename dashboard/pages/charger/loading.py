@@ -8,7 +8,7 @@ from charging.matrix import Cell
 from charging.sessions import Session
 from charging.timeline import ALWAYS, FOREVER, Occupied, occupied
 from charging.verdict import Summary
-from dashboard import curves
+from dashboard import alert_marks, curves
 from dashboard.cells import cells_or_why
 from dashboard.charger_figure import ChargerTimeline
 from dashboard.figures import Timeline
@@ -96,19 +96,22 @@ def load_window(conn: Conn, meter_id: str, over: Over, now: datetime, policies: 
     """A charger nobody heard of has an empty one."""
     like = over.like
     found = sessions.of_meters(conn, [meter_id], over.start, over.end, now, policies)
-    timeline = _timeline(conn, meter_id, over.start, over.end, Detail(like.bin_s, like.bucket, like.point_s), found)
+    timeline = _timeline(conn, meter_id, over.start, over.end, now, Detail(like.bin_s, like.bucket, like.point_s), found)
     return Window(meter_id, over, timeline, found)
 
 
 def load_chart(conn: Conn, meter_id: str, start: datetime, end: datetime, now: datetime, policies: Policies) -> ChargerTimeline:
     """What the charts draw of (start, end], as fine as suits it."""
     found = sessions.of_meters(conn, [meter_id], start, curves.marked_until(end, now), now, policies)
-    return _timeline(conn, meter_id, start, end, detail(end - start), found)
+    return _timeline(conn, meter_id, start, end, now, detail(end - start), found)
 
 
-def _timeline(conn: Conn, meter_id: str, start: datetime, end: datetime, fine: Detail, found: Sequence[Session]) -> ChargerTimeline:
+def _timeline(
+    conn: Conn, meter_id: str, start: datetime, end: datetime, now: datetime, fine: Detail, found: Sequence[Session]
+) -> ChargerTimeline:
     points = curves.read(conn, None, meter_id, start, end, fine)
-    over = Timeline(start, end, [], fine.bin_s, [], points.meter, points.point_s, points.bucket, found)
+    marks = alert_marks.read(conn, "meter", meter_id, start, end, now)
+    over = Timeline(start, end, [], fine.bin_s, [], points.meter, points.point_s, points.bucket, found, marks)
     return ChargerTimeline(over, meter_energy.bins(conn, meter_id, start, end, fine.bin_s))
 
 

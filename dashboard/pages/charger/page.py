@@ -8,12 +8,12 @@ from typing import Any
 from urllib.parse import unquote
 
 import dash
-import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html, no_update, set_props
 
 from dashboard import figures
+from dashboard.components import ranges
 from dashboard.components.plain import plain
-from dashboard.over import CHOSEN, RANGES
+from dashboard.pages.alerts import of_subject
 from dashboard.pages.charger import drawing, loading
 from dashboard.pages.vehicle.drawing import EMPTY_FIGURE
 from dashboard.view import Asked, asked
@@ -133,7 +133,7 @@ def layout(meter_id: str = "", range: str | None = None, to: str | None = None, 
         [
             *(dcc.Store(id=name, data=value) for name, value in stores.items()),
             *(dcc.Store(id=name) for name in empty),
-            html.Div([head, html.Div(_ranges(ask.range_name), className="when-known")], className="page-head is-row"),
+            html.Div([head, html.Div(ranges.choice("charger", ask.range_name), className="when-known")], className="page-head is-row"),
             html.Div(id="charger-past", className="when-known"),
             html.Div(
                 [_place("charger-verdict"), html.Section(id="charger-now", className="now-cards", **{"aria-label": "Now"})],
@@ -148,6 +148,7 @@ def layout(meter_id: str = "", range: str | None = None, to: str | None = None, 
                 ],
                 className="card when-known",
             ),
+            of_subject.place("meter", meter_id),
             html.Div(_place("charger-sessions"), className="when-known"),
             html.Div([_place("charger-assignments"), _readings()], className="vehicle-pair is-uneven when-known"),
         ],
@@ -160,18 +161,6 @@ def layout(meter_id: str = "", range: str | None = None, to: str | None = None, 
 def _place(element_id: str) -> html.Div:
     """Where a card comes; while it is empty it shimmers."""
     return html.Div(id=element_id, className="place-of-card")
-
-
-def _ranges(value: str) -> dmc.SegmentedControl:
-    """With the address's own window as one more choice."""
-    own = [{"value": CHOSEN, "label": "Chosen"}] if value == CHOSEN else []
-    return dmc.SegmentedControl(
-        id="charger-range",
-        value=value,
-        data=[*own, *({"value": name, "label": r.label} for name, r in RANGES.items())],
-        size="xs",
-        **{"aria-label": "Range"},
-    )
 
 
 def _graph() -> dcc.Graph:

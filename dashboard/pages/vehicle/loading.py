@@ -8,7 +8,7 @@ from charging.losses import Price
 from charging.matrix import Cell
 from charging.sessions import Session
 from charging.verdict import Summary, Verdict
-from dashboard import curves, over
+from dashboard import alert_marks, curves, over
 from dashboard.cells import cells_or_why
 from dashboard.figures import Timeline
 from dashboard.over import Detail, Range
@@ -98,7 +98,8 @@ def load_chart(
     if known is None or end < now:
         charged = sessions.of_vehicles(conn, [vehicle_id], start, curves.marked_until(end, now), now, policies)
         known = [session for session in charged if session.start < end]
-    return Timeline(start, end, bins, bin_s, found.vehicle, found.meter, found.point_s, found.bucket, known)
+    marks = alert_marks.read(conn, "vehicle", vehicle_id, start, end, now)
+    return Timeline(start, end, bins, bin_s, found.vehicle, found.meter, found.point_s, found.bucket, known, marks)
 
 
 def _bins(conn: Conn, vehicle_id: str, start: datetime, end: datetime, fine: Detail, policies: Policies) -> tuple[Bins, int]:

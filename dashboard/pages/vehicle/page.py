@@ -10,14 +10,13 @@ from typing import Any, TypedDict
 from urllib.parse import unquote
 
 import dash
-import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html, no_update, set_props
 
 from charging.losses import Price
 from dashboard import figures
 from dashboard import format as fmt
+from dashboard.components import ranges
 from dashboard.components.plain import plain
-from dashboard.over import CHOSEN, RANGES
 from dashboard.pages.alerts import of_subject
 from dashboard.pages.vehicle import drawing, loading
 from dashboard.pages.vehicle.loading import Window
@@ -165,7 +164,7 @@ def layout(vehicle_id: str = "", range: str | None = None, at: str | None = None
         [
             *(dcc.Store(id=name, data=value) for name, value in stores.items()),
             *(dcc.Store(id=name) for name in empty),
-            html.Div([head, html.Div(_ranges(ask.range_name), className="when-known")], className="page-head is-row"),
+            html.Div([head, html.Div(ranges.choice("vehicle", ask.range_name), className="when-known")], className="page-head is-row"),
             html.Div(
                 [_place("vehicle-verdict"), html.Section(id="vehicle-now", className="now-cards", **{"aria-label": "Now"})],
                 className="vehicle-now when-known",
@@ -188,18 +187,6 @@ def layout(vehicle_id: str = "", range: str | None = None, at: str | None = None
 def _place(element_id: str) -> html.Div:
     """Where a card comes; while it is empty it shimmers."""
     return html.Div(id=element_id, className="place-of-card")
-
-
-def _ranges(value: str) -> dmc.SegmentedControl:
-    """With the address's own window as one more choice."""
-    own = [{"value": CHOSEN, "label": "Chosen"}] if value == CHOSEN else []
-    return dmc.SegmentedControl(
-        id="vehicle-range",
-        value=value,
-        data=[*own, *({"value": name, "label": r.label} for name, r in RANGES.items())],
-        size="xs",
-        **{"aria-label": "Range"},
-    )
 
 
 def _graph() -> dcc.Graph:
