@@ -65,7 +65,7 @@
     lossPrices: (f) => (f.ownPrices ? `own prices of ${format.number(f.ownPrices)} ${f.ownPrices === 1 ? "site" : "sites"}` : ""),
     lossOf: (f) => `of ${format.amount(f.acKwh)} kWh from the grid`,
     alerts: (f) => format.number(f.alerts),
-    critical: (f) => (f.alerts ? `${format.number(f.critical)} critical, ${format.number(f.alerts - f.critical)} warning` : "nothing needs anyone"),
+    critical: (f) => (f.alerts ? `${format.number(f.critical)} critical, ${format.number(f.alerts - f.critical)} warning` : views.lowWords("no alert") || "nothing needs anyone"),
     alertsToDo: (f) => (f.alerts ? (f.alertsToDo ? `${format.number(f.alertsToDo)} ${f.alertsToDo === 1 ? "needs" : "need"} someone` : "none needs anyone now") : ""),
     asOf: () => `at ${format.clock(live.asOf)}`,
     window: (_, p) => `24 h to ${format.clock(p.windowTo, false)}`,

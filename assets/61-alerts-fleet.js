@@ -23,11 +23,17 @@
     views.text(much.children[0], energy ? format.percent(a.efficiencyRatio) : a.severity);
     views.text(much.children[1], energy && a.margin < 0 ? `${format.number(-a.margin * 100, 1)} points short` : `since ${format.clock(a.firedAt, false)}`);
   }
+  /** "5 vehicles low over 24 h, …", or nothing where none is. */
+  views.lowWords = function (more) {
+    const many = live.picture ? live.picture.vehicles.verdict.filter((verdict) => verdict === "low").length : 0;
+    return many ? `${format.number(many)} ${many === 1 ? "vehicle" : "vehicles"} low over 24 h, ${more}` : "";
+  };
   views.alertList = function (picture) {
     const list = byId("alert-list");
     if (!list) return;
     views.keyed(list, picture.alerts, (a) => String(a.episodeId), newRow, fillRow);
     byId("alert-none").hidden = picture.alerts.length > 0;
+    views.text(byId("alert-none"), ["No open alert waits for anyone.", views.lowWords("listed under All alerts")].filter(Boolean).join(" "));
     views.text(byId("alert-count"), picture.alerts.length ? format.number(picture.figures.alertsToDo ?? picture.alerts.length) : "");
   };
 

@@ -1,5 +1,6 @@
 """The vehicle page in headless Chromium: what its cards say, and at which pace they are asked for."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -208,3 +209,24 @@ def test_a_session_leads_to_its_part_of_the_charts_and_is_marked_in_both(at: Wat
     page.mouse.click(box["x"] + box["width"] * 0.78, box["y"] + box["height"] / 2)
     expect(shown).to_contain_text("Zoomed to")
     expect(page.locator("#vehicle-sessions tr.is-shown")).to_have_count(1)
+
+
+def test_any_range_is_chosen_by_two_times_and_stands_in_the_address(at: Watched, fleet: FakeFleet) -> None:
+    """The keyboard alone reaches it; a range that ends before it begins is said, not shown."""
+    vehicle_id = _low(fleet)["id"]
+    page = at.go(f"/vehicles/{vehicle_id}")
+    page.locator(".range-any > summary").focus()
+    page.keyboard.press("Enter")
+    since, until = page.locator("#vehicle-any-from"), page.locator("#vehicle-any-to")
+    expect(since).to_be_focused()
+    expect(since).not_to_have_value("")
+    since.fill("2026-11-20T08:00")
+    until.fill("2026-11-20T07:00")
+    until.press("Enter")
+    expect(page.locator("#vehicle-any-said")).to_have_text("The range ends before it begins.")
+    until.fill("2026-11-20T20:00")
+    until.press("Enter")
+    page.wait_for_url(re.compile("from=2026-11-20T07:00:00Z&to=2026-11-20T19:00:00Z$"))
+    expect(page.get_by_text("Chosen", exact=True)).to_be_visible()
+    page.go_back()
+    expect(page.get_by_text("Chosen", exact=True)).to_have_count(0)
