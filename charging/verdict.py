@@ -135,14 +135,27 @@ class Margin:
 
 def margin(evidence: Evidence, thresholds: Thresholds = Thresholds(), learned: Learned | None = None, is_dc: bool | None = None) -> Margin:
     """Of evidence whose verdict is ok or low, of a vehicle that has its meter to itself. Raises ValueError for other evidence."""
+    return _margin(_Case.of(evidence, thresholds, False, learned, is_dc))
+
+
+def verdict_and_margin(
+    evidence: Evidence, thresholds: Thresholds = Thresholds(), learned: Learned | None = None, is_dc: bool | None = None
+) -> tuple[Verdict, Margin | None]:
+    """Of a vehicle that has its meter to itself, what `summarise` and `margin` say, for those who need no words: half the time."""
     case = _Case.of(evidence, thresholds, False, learned, is_dc)
+    verdict = _first(case)[0]
+    return verdict, _margin(case) if verdict in (Verdict.OK, Verdict.LOW) else None
+
+
+def _margin(case: "_Case") -> Margin:
     if case.plain_ratio is None:
         raise ValueError("this evidence was not judged")
     if case.band:
         slack = _slack(case)
         edge = case.band.low - slack
         return Margin(_best(case, case.plain_ratio), edge, slack, edge - CRITICAL_BELOW_LOW)
-    return Margin(_best(case, case.plain_ratio), thresholds.plain_low, 0.0, thresholds.plain_critical)
+    plain = case.thresholds
+    return Margin(_best(case, case.plain_ratio), plain.plain_low, 0.0, plain.plain_critical)
 
 
 def nobodys(evidence: Evidence) -> Summary:

@@ -161,20 +161,21 @@ def _of_efficiency(conn: Conn, some: Sequence[Device], sites: _Sites, looked: ra
     for vehicle_id, seen in replay.sights(conn, [vehicle_id for _, vehicle_id in some], looked, before.policy):
         device = ("vehicle", vehicle_id)
         was, would = (rules.settings.is_on("low_efficiency", *device, sites.get(device)) for rules in (before, after))
-        found = _low_episodes(before.policy, vehicle_id, seen)
+        found = _low_episodes(vehicle_id, seen)
         # Where the same is expected of it, it would have been found low as often.
         same = before.policy.thresholds_of(vehicle_id) == after.policy.thresholds_of(vehicle_id)
-        new = found if same or not would else _low_episodes(after.policy, vehicle_id, seen)
+        new = found if same or not would else _low_episodes(vehicle_id, seen, after.policy)
         yield device, (found if was else [], new if would else [])
 
 
-def _low_episodes(policy: Policy, vehicle_id: str, seen: Iterable[Sight]) -> list[Episode]:
-    return episodes(_low(policy, vehicle_id, seen), PLAIN, replay.QUARTER)
+def _low_episodes(vehicle_id: str, seen: Iterable[Sight], policy: Policy | None = None) -> list[Episode]:
+    """As it was judged, or by another policy."""
+    return episodes(_low(vehicle_id, seen, policy), PLAIN, replay.QUARTER)
 
 
-def _low(policy: Policy, vehicle_id: str, seen: Iterable[Sight]) -> Iterator[Look]:
+def _low(vehicle_id: str, seen: Iterable[Sight], policy: Policy | None) -> Iterator[Look]:
     for one in seen:
-        judged = policy.margin(vehicle_id, one.evidence) if one.evidence and one.verdict in (Verdict.OK, Verdict.LOW) else None
+        judged = policy.margin(vehicle_id, one.evidence) if policy and one.margin and one.evidence else one.margin
         margin, severity = (judged.margin, judged.severity) if judged else (None, None)
         yield Look(replay.ends(one.number), replay.ends(one.known_to), margin, severity or "warning")
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from charging.evidence import Evidence
 from charging.policy import Policy
-from charging.verdict import ENOUGH_AC_MILLIWH, Verdict
+from charging.verdict import ENOUGH_AC_MILLIWH, Margin, Verdict
 from db.engine import Conn
 from db.gathered import Ints, gathered, instant, instant_us, ints, read, texts
 from db.queries.lookback import JUDGED, LADDER_H
@@ -44,12 +44,19 @@ class Alone(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What could be judged at the end of quarter `number`, and to the end of which that stays the newest; None: nobody could say."""
+    """What could be judged at the end of quarter `number`, and to the end of which that stays the newest; None: nobody could say.
+
+    `margin` where it was ok or low.
+    """
 
     number: int
     known_to: int
     evidence: Evidence | None
     verdict: Verdict | None
+    margin: Margin | None
+
+
+_Judged = tuple[Evidence, Verdict, Margin | None]
 
 
 def quarters_of(start: datetime, end: datetime) -> range:
@@ -64,7 +71,7 @@ def ends(number: int) -> datetime:
 
 
 def sights(conn: Conn, vehicle_ids: Sequence[str], looked: range, policy: Policy) -> Iterator[tuple[str, list[Sight]]]:
-    """Each vehicle that ever had a meter to itself, with what the ends of these quarters showed anew, in order. `policy`: which classes there are."""
+    """Each vehicle that had a meter to itself, with what the ends of these quarters showed anew, in order, judged by `policy`."""
     stretches = alone(conn, vehicle_ids, looked)
     for some in _in_portions(stretches):
         found: dict[str, list[Sight]] = {}
@@ -160,7 +167,7 @@ class _Past:
         """Where something charged, there is something new to see, or to miss."""
         row, place = np.nonzero(((self._dc[LAST] > 0) | (self._ac[LAST] > 0))[:, _DAY:])
         looks = _Looks(row, place + _DAY)
-        seen: dict[int, tuple[Evidence, Verdict]] = {}
+        seen: dict[int, _Judged] = {}
         left = np.arange(len(row))
         for hours in LADDER_H:
             width = hours * QUARTERS_AN_HOUR + 1
@@ -169,20 +176,20 @@ class _Past:
             left = np.array([n for n in left.tolist() if n not in seen], np.int64)
         known_to = self._known_to(looks).tolist()
         for n, (of, at) in enumerate(zip(row.tolist(), looks.place.tolist(), strict=True)):
-            evidence, verdict = seen.get(n, (None, None))
-            lasts = known_to[n] if evidence else at
-            yield self._stretches[of], Sight(self._begins + at, self._begins + lasts, evidence, verdict)
+            judged = seen.get(n, (None, None, None))
+            lasts = known_to[n] if n in seen else at
+            yield self._stretches[of], Sight(self._begins + at, self._begins + lasts, *judged)
 
-    def _judged(self, looks: "_Looks", which: Ints, width: int) -> Iterator[tuple[int, tuple[Evidence, Verdict]]]:
+    def _judged(self, looks: "_Looks", which: Ints, width: int) -> Iterator[tuple[int, _Judged]]:
         several = max(1, _CELLS_AT_ONCE // (width + _CONTEXT))
         for begin in range(0, len(which), several):
             some = which[begin : begin + several]
             for n, of, weighed in zip(some.tolist(), looks.row[some].tolist(), self._weigh(looks, some, width).tolist(), strict=True):
                 stretch = self._stretches[of]
                 evidence = in_words(weighed, (stretch.meter_id,), ())
-                verdict = self._policy.judge(stretch.vehicle_id, evidence).verdict
+                verdict, margin = self._policy.verdict_and_margin(stretch.vehicle_id, evidence)
                 if verdict in JUDGED:
-                    yield n, (evidence, verdict)
+                    yield n, (evidence, verdict, margin)
 
     def _begin(self, looks: "_Looks", which: Ints, width: int) -> Ints:
         """Nothing older than a day counts, nor what was before the vehicle had the meter to itself."""
