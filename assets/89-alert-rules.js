@@ -28,13 +28,13 @@
   function exception(rule, one) {
     const { scope } = one, words = `${rule.name}, ${named(scope)}`;
     return h("li", { class: "rule-set" },
-      h("div", { class: "grow" }, h("b", {}, named(scope)), ` ${settings(rule, one.settings)}`, h("small", {}, who(one))),
+      h("div", { class: "grow" }, h("b", {}, `${named(scope)}:`), ` ${settings(rule, one.settings)}`, h("small", {}, who(one))),
       h("div", { class: "rule-buttons" },
         h("button", { type: "button", class: "button is-small", "aria-label": `Change ${words}`, onclick: () => open(rule.rule, scope) }, "Change"),
         h("button", { type: "button", class: "button is-small", "aria-label": `Take back ${words}`, onclick: () => takeBack(rule, scope) }, "Take back")));
   }
   function card(rule) {
-    const add = rule.scopes.length > 1 && h("button", { type: "button", class: "button", "aria-label": `Set ${rule.name} for one`, onclick: () => open(rule.rule, { kind: rule.scopes[1], id: "" }) }, "For a site or device");
+    const add = rule.scopes.length > 1 && h("button", { type: "button", class: "button", "aria-label": `Set ${rule.name} for one`, onclick: () => open(rule.rule, { kind: rule.scopes[1], id: "" }) }, rule.scopes.includes("vehicle") ? "For a site or device" : "For a site");
     const all = h("button", { type: "button", class: "button", "aria-label": `Change ${rule.name} for all`, onclick: () => open(rule.rule, { kind: "all", id: "" }) }, "Change for all");
     return h("section", { class: `card rule-card${rule.values.enabled ? "" : " is-off"}`, id: `rule-${rule.rule}`, "aria-labelledby": `rule-${rule.rule}-name` },
       h("div", { class: "card-head" }, h("h2", { id: `rule-${rule.rule}-name` }, rule.name, rule.values.enabled ? null : h("span", { class: "count" }, "off")), h("div", { class: "rule-buttons" }, all, add || null)),
@@ -125,10 +125,13 @@
     const cancel = h("button", { type: "button", class: "button is-plain", onclick: () => close(name) }, "Cancel");
     const outcome = h("div", { class: "rule-outcome", role: "status" });
     const form = admin.form({ label: `${rule.name} for ${KINDS[scope.kind]}`, fields: fields(rule, scope, given(rule, scope)), submit: "Preview", onSubmit: (values) => preview(rule, scope, form, values), extra: [save, cancel, h("small", { class: "rule-hint" }, "Save can be pressed once the preview has said what would change.")] });
-    Object.assign(form, { save, outcome });
+    const submit = form.element.querySelector("[type=submit]");
+    /** Which of the two comes next stands out. */
+    const ready = (on) => { save.disabled = !on; save.classList.toggle("is-main", on); submit.classList.toggle("is-main", !on); };
+    Object.assign(form, { save, outcome, ready });
     page.open = form;
     place.replaceChildren(form.element, outcome);
-    form.element.addEventListener("input", () => { save.disabled = true; form.tried = null; outcome.replaceChildren(); });
+    form.element.addEventListener("input", () => { form.ready(false); form.tried = null; outcome.replaceChildren(); });
     form.get("scope/kind")?.addEventListener("change", ({ target }) => { open(name, { kind: target.value, id: "" }); page.open.get("scope/kind").focus(); });
     form.get("scope/id")?.addEventListener("change", ({ target }) => { if (Object.keys(given(rule, { kind: scope.kind, id: target.value.trim() })).length) open(name, { kind: scope.kind, id: target.value.trim() }); });
     if (scope.kind !== "all") admin.load([OF[scope.kind][0]]);
@@ -151,8 +154,7 @@
     if (!ok) { form.refuse(body); return; }
     if (JSON.stringify(wanted(form.read(), scope)) !== JSON.stringify(asked)) return; // typed on meanwhile
     form.tried = asked;
-    form.save.disabled = false;
-    form.save.classList.add("is-main");
+    form.ready(true);
     form.outcome.replaceChildren(...told(rule, body));
   }
   async function store(rule, scope, form) {

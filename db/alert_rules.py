@@ -174,19 +174,18 @@ def _names(conn: Conn, scopes: set[Scope]) -> dict[Scope, str]:
 
 # ----------------------------------------------------------------------------------------------------------------------- writing
 
+# Plain selects, since devices' tables may be distributed.
 _HEARD_OF = {
-    "all": "SELECT true",
-    "site": "SELECT EXISTS (SELECT FROM site WHERE site_id = %(id)s)",
-    "vehicle": """SELECT EXISTS (SELECT FROM vehicle WHERE vehicle_id = %(id)s) OR EXISTS (SELECT FROM live_vehicle WHERE vehicle_id = %(id)s)
-                  OR EXISTS (SELECT FROM assignment WHERE vehicle_id = %(id)s)""",
-    "meter": """SELECT EXISTS (SELECT FROM meter WHERE meter_id = %(id)s) OR EXISTS (SELECT FROM live_meter WHERE meter_id = %(id)s)
-                OR EXISTS (SELECT FROM assignment WHERE meter_id = %(id)s)""",
+    "site": "SELECT site_id FROM site WHERE site_id = %(id)s",
+    "vehicle": """SELECT vehicle_id FROM vehicle WHERE vehicle_id = %(id)s UNION SELECT vehicle_id FROM live_vehicle WHERE vehicle_id = %(id)s
+                  UNION SELECT vehicle_id FROM assignment WHERE vehicle_id = %(id)s""",
+    "meter": """SELECT meter_id FROM meter WHERE meter_id = %(id)s UNION SELECT meter_id FROM live_meter WHERE meter_id = %(id)s
+                UNION SELECT meter_id FROM assignment WHERE meter_id = %(id)s""",
 }
 
 
 def _exists(conn: Conn, scope: Scope) -> bool:
-    row = conn.execute(_HEARD_OF[scope.kind], {"id": scope.id}).fetchone()
-    return bool(row and row[0])
+    return scope == ALL or bool(conn.execute(_HEARD_OF[scope.kind], {"id": scope.id}).fetchall())
 
 
 def _lock(conn: Conn, rule: str, scope: Scope) -> None:

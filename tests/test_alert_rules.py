@@ -1,5 +1,6 @@
 """Thresholds and other settings of rules, for all, a site or one device: what is set holds everywhere, and who set it is on record."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,10 +9,12 @@ import psycopg
 import pytest
 from flask.testing import FlaskClient
 
+from api.alert_rules import _preview
 from charging.alert_settings import RULES, SETTINGS, checked
 from charging.alert_words import NAMES, SETTING_WORDS, in_words
 from charging.verdict import Thresholds
 from db import alert_rules, alert_state, expectation_version, ingest, partitions
+from db.alert_preview import Count, Preview
 from db.alert_rules import ALL, Scope, UnknownScope, change
 from db.queries import devices
 from db.queries.policies import Policies
@@ -106,25 +109,22 @@ def test_a_vehicle_that_only_reported_can_have_thresholds(fleet: psycopg.Connect
     assert of_van(fleet) == Thresholds("plain", 0.9, 0.8)
 
 
-@pytest.mark.parametrize(
-    ("rule", "scope", "given", "said"),
-    [
-        ("battery_hot", ALL, {"limitC": 20}, "limitC is from 30 to 100 °C, not 20"),
-        ("battery_hot", Scope("meter", "depot-1"), {"limitC": 60}, "battery_hot is set for all, site, vehicle, not for a meter"),
-        ("low_efficiency", ALL, {"plainLow": 0.6, "plainCritical": 0.7}, "plainCritical (0.7) must be below plainLow (0.6)"),
-        ("site_dark", VAN, {"share": 0.5}, "site_dark is set for all, site, not for a vehicle"),
-    ],
-)
-def test_what_cannot_be_set_is_refused_and_says_why(fleet: psycopg.Connection, rule: Any, scope: Scope, given: Any, said: str) -> None:
-    with pytest.raises(ValueError, match="^" + said.replace("(", r"\(").replace(")", r"\)") + "$"):
-        change(fleet, rule, scope, given, NOW, "ada")
+REFUSED: list[tuple[Any, Scope, Any, str]] = [
+    ("battery_hot", ALL, {"limitC": 20}, "limitC is from 30 to 100 °C, not 20"),
+    ("battery_hot", Scope("meter", "depot-1"), {"limitC": 60}, "battery_hot is set for all, site, vehicle, not for a meter"),
+    ("low_efficiency", ALL, {"plainLow": 0.6, "plainCritical": 0.7}, "plainCritical (0.7) must be below plainLow (0.6)"),
+    ("site_dark", VAN, {"share": 0.5}, "site_dark is set for all, site, not for a vehicle"),
+]
+
+
+def test_what_cannot_be_set_is_refused_and_says_why(fleet: psycopg.Connection) -> None:
+    for rule, scope, given, said in REFUSED:
+        with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
+            change(fleet, rule, scope, given, NOW, "ada")
+    for unknown in (Scope("site", "nowhere"), Scope("vehicle", "nobody"), Scope("meter", "none")):
+        with pytest.raises(UnknownScope):
+            change(fleet, "device_silent", unknown, {"enabled": False}, NOW, "ada")
     assert actions(fleet) == []
-
-
-@pytest.mark.parametrize("scope", [Scope("site", "nowhere"), Scope("vehicle", "nobody"), Scope("meter", "none")])
-def test_a_site_or_device_that_nobody_has_heard_of_has_no_settings(fleet: psycopg.Connection, scope: Scope) -> None:
-    with pytest.raises(UnknownScope):
-        change(fleet, "device_silent", scope, {"enabled": False}, NOW, "ada")
 
 
 def test_every_rule_and_setting_has_words() -> None:
@@ -183,30 +183,39 @@ def test_a_threshold_that_was_set_is_what_the_whole_product_judges_by(client: Fl
     assert client.get(performance).get_json()["verdict"] == "ok"
 
 
-@pytest.mark.parametrize(
-    ("name", "body", "status", "kind", "pointer"),
-    [
-        ("nonsense", {"settings": {}}, 404, "rule_not_found", None),
-        ("battery_hot", {"settings": {"limitC": 20}}, 422, "invalid_parameter", "/settings/limitC"),
-        ("battery_hot", {"settings": {"limitC": "55"}}, 422, "invalid_parameter", "/settings/limitC"),
-        ("battery_hot", {"settings": {"limit": 55}}, 422, "invalid_parameter", "/settings"),
-        ("battery_hot", {"settings": {}, "scope": {"kind": "meter", "id": "depot-1"}}, 422, "invalid_parameter", "/scope/kind"),
-        ("battery_hot", {"settings": {}, "scope": {"kind": "vehicle", "id": ""}}, 422, "invalid_parameter", "/scope/id"),
-        ("battery_hot", {"settings": {}, "scope": {"kind": "all", "id": "x"}}, 422, "invalid_parameter", "/scope/id"),
-        ("battery_hot", {"settings": {}, "scope": {"kind": "vehicle", "id": "nobody"}}, 404, "vehicle_not_found", None),
-        ("device_silent", {"settings": {}, "scope": {"kind": "site", "id": "nowhere"}}, 404, "site_not_found", None),
-    ],
-)
-def test_a_refusal_names_what_and_where(client: FlaskClient, name: str, body: Any, status: int, kind: str, pointer: str | None) -> None:
-    asked = [
-        client.put(f"/v1/alert-rules/{name}", json=body),
-        client.post("/v1/alert-rules/preview", json={"rule": name, **body}),
-    ]
-    for answer in asked:
-        problem = answer.get_json()
-        assert (answer.status_code, problem["type"]) == (status, f"urn:voltledger:problem:{kind}")
-        assert problem.get("errors", [{"pointer": None}])[0]["pointer"] == pointer
-        assert len(problem["detail"]) > 10
+WRONG: list[tuple[str, Any, int, str, str | None]] = [
+    ("nonsense", {"settings": {}}, 404, "rule_not_found", None),
+    ("battery_hot", {"settings": {"limitC": 20}}, 422, "invalid_parameter", "/settings/limitC"),
+    ("battery_hot", {"settings": {"limitC": "55"}}, 422, "invalid_parameter", "/settings/limitC"),
+    ("battery_hot", {"settings": {"limit": 55}}, 422, "invalid_parameter", "/settings"),
+    ("battery_hot", {"settings": {}, "scope": {"kind": "meter", "id": "depot-1"}}, 422, "invalid_parameter", "/scope/kind"),
+    ("battery_hot", {"settings": {}, "scope": {"kind": "vehicle", "id": ""}}, 422, "invalid_parameter", "/scope/id"),
+    ("battery_hot", {"settings": {}, "scope": {"kind": "all", "id": "x"}}, 422, "invalid_parameter", "/scope/id"),
+    ("battery_hot", {"settings": {}, "scope": {"kind": "vehicle", "id": "nobody"}}, 404, "vehicle_not_found", None),
+    ("device_silent", {"settings": {}, "scope": {"kind": "site", "id": "nowhere"}}, 404, "site_not_found", None),
+]
+
+
+def test_a_refusal_names_what_and_where(client: FlaskClient) -> None:
+    for name, body, status, kind, pointer in WRONG:
+        asked = [
+            client.put(f"/v1/alert-rules/{name}", json=body),
+            client.post("/v1/alert-rules/preview", json={"rule": name, **body}),
+        ]
+        for answer in asked:
+            problem = answer.get_json()
+            assert (answer.status_code, problem["type"]) == (status, f"urn:voltledger:problem:{kind}")
+            assert problem.get("errors", [{"pointer": None}])[0]["pointer"] == pointer
+            assert len(problem["detail"]) > 10
+
+
+def test_what_was_seen_of_a_sample_is_told_of_all_and_said_to_be_an_estimate() -> None:
+    found = _preview(Preview(NOW - timedelta(days=7), NOW, timedelta(minutes=15), Count(2, 1, 2), Count(8, 3, 9), 500, 10_000, []))
+    assert found["says"] == "In the last 7 days: 60 alerts now, 220 with the new value (estimated from 500 of 10,000 devices)."
+    assert found["new"] == {"alerts": 220, "warning": 160, "critical": 60, "devices": 180}
+    assert (found["estimated"], found["lookedAt"], found["deviceDays"]) == (True, 500, 3_500)
+    nobody = _preview(Preview(NOW - timedelta(days=7), NOW, timedelta(minutes=15), Count(0, 0, 0), Count(0, 0, 0), 0, 0, []))
+    assert "nothing to look back at" in nobody["says"]
 
 
 def test_a_preview_says_what_would_change_and_changes_nothing(client: FlaskClient) -> None:

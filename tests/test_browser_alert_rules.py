@@ -85,7 +85,7 @@ def test_a_threshold_is_saved_only_after_its_preview_and_then_holds_on_other_pag
     page.keyboard.press("Enter")
     expect(save).to_be_enabled()
     save.click()
-    expect(card.locator(".rule-set")).to_contain_text("Vehicle Van 7 (van-7) low means: plain ratios, low below: 85 %Ada, ")
+    expect(card.locator(".rule-set")).to_contain_text("Vehicle Van 7 (van-7): low means: plain ratios, low below: 85 %Ada, ")
     expect(card.locator(".rule-said")).to_contain_text("Saved for vehicle van-7")
     assert requests.get(f"{address}/v1/vehicles/van-7", timeout=5).json()["verdict"] == "ok"
     page.goto(f"{address}/vehicles/van-7?range=24h")

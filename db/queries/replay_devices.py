@@ -40,8 +40,9 @@ def _hot(conn: Conn, ids: Sequence[str], limits_c: tuple[Sequence[float], Sequen
     start, end = instant(looked.start * QUARTER_US), instant(looked.stop * QUARTER_US)
     was, would = ([round(limit * 100) for limit in limits] for limits in limits_c)
     arrays = read(conn, _hot_sql(Days.of(start, end)), {"ids": list(ids), "was": was, "would": would, "start": start, "end": end})
-    n, number = ints(arrays["q_n"]) - 1, ints(arrays["q_number"]) + instant_us(start) // QUARTER_US
-    warmest, often = ints(arrays["q_warmest"]), (ints(arrays["q_was"]), ints(arrays["q_would"]))
+    order = np.lexsort((ints(arrays["q_number"]), ints(arrays["q_n"])))
+    n, number, warmest, *often = (ints(arrays[f"q_{name}"])[order] for name in ("n", "number", "warmest", "was", "would"))
+    n, number = n - 1, number + instant_us(start) // QUARTER_US
     for vehicle in np.unique(n[(often[0] > 0) | (often[1] > 0)]).tolist():
         rows = np.flatnonzero(n == vehicle)
         found = [
@@ -70,7 +71,7 @@ def _hot_sql(days: Days) -> str:
                count(*) FILTER (WHERE h.battery_temp_centi_c >= was_at) AS was, count(*) FILTER (WHERE h.battery_temp_centi_c >= would_at) AS would
         FROM given JOIN {VEHICLE.history} h ON h.vehicle_id = given.vehicle_id COLLATE "C"
         WHERE h.recorded_at > %(start)s AND h.recorded_at <= %(end)s AND {days.readings("h.recorded_at")} AND h.battery_temp_centi_c IS NOT NULL
-        GROUP BY 1, 2 ORDER BY 1, 2
+        GROUP BY 1, 2
     ) {gathered(("n", "number", "warmest", "was", "would"), "q")}"""
 
 
@@ -129,8 +130,10 @@ def _gaps(conn: Conn, side: Side, ids: Sequence[str], looked: range) -> Iterator
     """Between what a quarter ended with and the next one began with: shorter ones no rule is set to, or within a quarter, are not seen."""
     start, end = instant(looked.start * QUARTER_US), instant(looked.stop * QUARTER_US)
     arrays = read(conn, _silent_sql(side, Days.of(start - QUARTER, end)), {"ids": list(ids), "start": start, "end": end})
-    of, first, last = texts(arrays["q_id"]), ints(arrays["q_first_at"]), ints(arrays["q_last_at"])
-    charging, rhythm_s = ints(arrays["q_charging"]), ints(arrays["q_rhythm_s"])
+    names = np.array(texts(arrays["q_id"]))
+    order = np.lexsort((ints(arrays["q_first_at"]), names))
+    of = names[order].tolist()
+    first, last, charging, rhythm_s = (ints(arrays[f"q_{name}"])[order] for name in ("first_at", "last_at", "charging", "rhythm_s"))
     begins = [n for n in range(len(of)) if n == 0 or of[n] != of[n - 1]]
     for begin, after in zip(begins, [*begins[1:], len(of)], strict=True):
         places = np.flatnonzero(first[begin + 1 : after] - last[begin : after - 1] > STALE_RHYTHMS * LEAST_RHYTHM_S * 1_000_000) + begin
@@ -146,5 +149,4 @@ def _silent_sql(side: Side, days: Days) -> str:
                coalesce(l.rhythm_s, {UNKNOWN_RHYTHM_S}) AS rhythm_s
         FROM {side.rollup} r JOIN {side.live} l USING ({side.key})
         WHERE r.{side.key} = ANY(%(ids)s) AND r.bucket >= %(start)s AND r.bucket < %(end)s AND {days.buckets("r.bucket")}
-        ORDER BY r.{side.key}, r.bucket
     ) {gathered(("id", "first_at", "last_at", "charging", "rhythm_s"), "q")}"""
