@@ -31,11 +31,12 @@ class Episode:
     margin: float
 
 
-def episodes(looks: Iterable[Look], timing: Timing, every: timedelta) -> list[Episode]:
-    """Of one subject, in order. `looks` are in order, and evaluations are `every` so long."""
+def episodes(looks: Iterable[Look], timing: Timing, every: timedelta, until: datetime) -> list[Episode]:
+    """Of one subject, in order. `looks` are in order; there is an evaluation `every` so long, the last one at `until`."""
     replay = _Replay(timing, every)
     for look in looks:
         replay.see(look)
+    replay.end(until)
     return replay.found
 
 
@@ -53,6 +54,11 @@ class _Replay:
             self._nothing_until(look.at - self._every)
         self._step(Observation(look.margin, look.severity), look.at, self._every)
         self._known_to = look.known_to
+
+    def end(self, until: datetime) -> None:
+        """Nothing more was seen."""
+        if self._standing:
+            self._nothing_until(until)
 
     def _nothing_until(self, at: datetime) -> None:
         """The evaluations after the newest evidence was too old, and before there was another."""

@@ -161,16 +161,16 @@ def _of_efficiency(conn: Conn, some: Sequence[Device], sites: _Sites, looked: ra
     for vehicle_id, seen in replay.sights(conn, [vehicle_id for _, vehicle_id in some], looked, before.policy):
         device = ("vehicle", vehicle_id)
         was, would = (rules.settings.is_on("low_efficiency", *device, sites.get(device)) for rules in (before, after))
-        found = _low_episodes(vehicle_id, seen)
+        found = _low_episodes(vehicle_id, seen, looked)
         # Where the same is expected of it, it would have been found low as often.
         same = before.policy.thresholds_of(vehicle_id) == after.policy.thresholds_of(vehicle_id)
-        new = found if same or not would else _low_episodes(vehicle_id, seen, after.policy)
+        new = found if same or not would else _low_episodes(vehicle_id, seen, looked, after.policy)
         yield device, (found if was else [], new if would else [])
 
 
-def _low_episodes(vehicle_id: str, seen: Iterable[Sight], policy: Policy | None = None) -> list[Episode]:
+def _low_episodes(vehicle_id: str, seen: Iterable[Sight], looked: range, policy: Policy | None = None) -> list[Episode]:
     """As it was judged, or by another policy."""
-    return episodes(_low(vehicle_id, seen, policy), PLAIN, replay.QUARTER)
+    return episodes(_low(vehicle_id, seen, policy), PLAIN, replay.QUARTER, replay.ends(looked[-1]))
 
 
 def _low(vehicle_id: str, seen: Iterable[Sight], policy: Policy | None) -> Iterator[Look]:
@@ -182,7 +182,7 @@ def _low(vehicle_id: str, seen: Iterable[Sight], policy: Policy | None) -> Itera
 
 def _of_suspect(conn: Conn, some: Sequence[Device], sites: _Sites, looked: range, before: Rules, after: Rules) -> _Found:
     for vehicle_id, seen in replay.sights(conn, [vehicle_id for _, vehicle_id in some], looked, before.policy):
-        found = episodes(_suspect(seen), PLAIN, replay.QUARTER)
+        found = episodes(_suspect(seen), PLAIN, replay.QUARTER, replay.ends(looked[-1]))
         device = ("vehicle", vehicle_id)
         was, would = (rules.settings.is_on("suspect_measurement", *device, sites.get(device)) for rules in (before, after))
         yield device, (found if was else [], found if would else [])

@@ -1,5 +1,6 @@
 """What a preview counts is what the alerting would have done: the same episodes, whatever the days were like."""
 
+import random
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -77,7 +78,7 @@ def replayed(world: World, start: datetime, end: datetime, rule: str) -> Found:
     found: Found = []
     for vehicle_id, seen in replay.sights(world.conn, [VAN, TRUCK], replay.quarters_of(start, end), Policy()):
         looks = alert_preview._low(vehicle_id, seen, None) if rule == "low_efficiency" else alert_preview._suspect(seen)
-        for one in episodes(looks, Timing(), QUARTER):
+        for one in episodes(looks, Timing(), QUARTER, end):
             found.append((vehicle_id, one.fired_at, one.resolved_at, one.severity))
     return sorted(found, key=lambda one: one[:2])
 
@@ -89,6 +90,33 @@ def test_it_finds_the_episodes_that_the_evaluation_finds(world: World, monkeypat
         found = replayed(world, at(0), at(60), rule)
         assert found == evaluated(world, rule)
         assert len({subject for subject, *_ in found}) == vehicles
+
+
+def random_days(world: World, draw: random.Random) -> None:
+    """Two days of charges of any length, power, rhythm and efficiency, sides that are missing, meters that change hands or are shared."""
+    for vehicle, meter in ((VAN, DEPOT), (TRUCK, YARD)):
+        world.assign(vehicle, meter)
+        if draw.random() < 0.5:
+            world.assign(vehicle, draw.choice([DEPOT, YARD, None]), at(draw.uniform(0, 40)))
+    for vehicle, meter in ((VAN, DEPOT), (TRUCK, YARD)):
+        hours = draw.uniform(0, 3)
+        while hours < 48:
+            minutes, every, kw = draw.randint(1, 240), draw.choice([1, 1, 5]), draw.choice([0.004, 2.3, 7.4, 11.0])
+            if draw.random() < 0.9:
+                world.store(METER, flow(METER, meter, at(hours), minutes, kw, every=every))
+            if draw.random() < 0.9:
+                arrives, temp_c = kw * draw.choice([0, 0.6, 0.8, 0.87, 0.93, 1.2]), draw.choice([None, 3, 25])
+                world.store(VEHICLE, flow(VEHICLE, vehicle, at(hours), minutes, arrives, every=every, temp_c=temp_c))
+            hours += minutes / 60 + draw.choice([0.01, 0.5, 3, 20])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
+def test_it_finds_them_whatever_the_days_were_like(world: World, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    random_days(world, random.Random(seed))
+    evaluate_until(world, at(54), QUARTER, monkeypatch)
+    for rule in ("low_efficiency", "suspect_measurement"):
+        assert replayed(world, at(0), at(54), rule) == evaluated(world, rule)
 
 
 @pytest.mark.slow
@@ -107,16 +135,16 @@ def looks(*margins: float | None, known: int = 0) -> list[Look]:
 
 
 def test_it_fires_recovers_and_fires_again_by_the_same_rules() -> None:
-    found = episodes(looks(-0.1, -0.2, -0.01, 0.01, 0.03, 0.03, -0.1, -0.1), Timing(), QUARTER)
-    assert found == [Episode(at(0, 15), at(1, 15), "warning", -0.2), Episode(at(1, 45), None, "warning", -0.1)]
+    found = episodes(looks(-0.1, -0.2, -0.01, 0.01, 0.03, 0.03, -0.1, -0.1), Timing(), QUARTER, at(40))
+    assert found == [Episode(at(0, 15), at(1, 15), "warning", -0.2), Episode(at(1, 45), at(25, 45), "warning", -0.1)]
 
 
 def test_a_day_without_evidence_ends_it_and_one_with_old_evidence_does_not() -> None:
     fire = looks(-0.1, -0.1)
     later = Look(at(40), at(40), -0.1)
     known = [fire[0], Look(fire[1].at, at(20), -0.1), later]
-    assert [one.resolved_at for one in episodes([*fire, later], Timing(), QUARTER)] == [at(24, 15)]
-    assert [one.resolved_at for one in episodes(known, Timing(), QUARTER)] == [None]
+    assert [one.resolved_at for one in episodes([*fire, later], Timing(), QUARTER, at(40))] == [at(24, 15)]
+    assert [one.resolved_at for one in episodes(known, Timing(), QUARTER, at(40))] == [None]
 
 
 def test_a_preview_counts_with_the_setting_and_without_and_leaves_everything_as_it_was(world: World) -> None:

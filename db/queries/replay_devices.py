@@ -46,7 +46,7 @@ def _hot(conn: Conn, ids: Sequence[str], limits_c: tuple[Sequence[float], Sequen
     for vehicle in np.unique(n[(often[0] > 0) | (often[1] > 0)]).tolist():
         rows = np.flatnonzero(n == vehicle)
         found = [
-            episodes(_warm(number[rows], limit[vehicle] - warmest[rows], times[rows]), HOT, _HALF)
+            episodes(_warm(number[rows], limit[vehicle] - warmest[rows], times[rows]), HOT, _HALF, end)
             for limit, times in zip((was, would), often, strict=True)
         ]
         yield ids[vehicle], (found[0], found[1])
