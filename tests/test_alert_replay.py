@@ -23,6 +23,7 @@ from tests.session_support import DEPOT, TRUCK, VAN, YARD, World, at, charging_c
 
 __all__ = ["charging_conn"]
 
+ONCE, WALL = "once-9", "wall-9"
 QUARTER = timedelta(minutes=15)
 BEHIND = timedelta(seconds=120)
 Found = list[tuple[str, datetime, datetime | None, str]]
@@ -36,7 +37,7 @@ def world(charging_conn: psycopg.Connection) -> Iterator[World]:
 
 
 def eventful(world: World) -> None:
-    """Two days and a half of two vehicles: bad, good and bad again, a meter that changes hands, silence, trickles, too little to judge."""
+    """Two days and a half: bad, good and bad again, a meter that changes hands, silence, too little to judge, and one that is seen only once."""
     world.assign(VAN, DEPOT)
     world.assign(TRUCK, YARD)
     world.charge(at(1), 150, efficiency=0.70)
@@ -52,6 +53,8 @@ def eventful(world: World) -> None:
     world.charge(at(15), 120, 7.4, 0.92, vehicle=TRUCK, meter=YARD, temp_c=3)
     world.charge(at(54), 45, 11, 0.7, vehicle=TRUCK, meter=YARD)
     world.charge(at(50), 240, efficiency=0.87)
+    world.assign(ONCE, WALL)
+    world.charge(at(1), 60, efficiency=0.7, vehicle=ONCE, meter=WALL)
 
 
 def evaluate_until(world: World, until: datetime, every: timedelta, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +79,7 @@ def evaluated(world: World, rule: str) -> Found:
 
 def replayed(world: World, start: datetime, end: datetime, rule: str) -> Found:
     found: Found = []
-    for vehicle_id, seen in replay.sights(world.conn, [VAN, TRUCK], replay.quarters_of(start, end), Policy()):
+    for vehicle_id, seen in replay.sights(world.conn, [VAN, TRUCK, ONCE], replay.quarters_of(start, end), Policy()):
         looks = alert_preview._low(vehicle_id, seen, None) if rule == "low_efficiency" else alert_preview._suspect(seen)
         for one in episodes(looks, Timing(), QUARTER, end):
             found.append((vehicle_id, one.fired_at, one.resolved_at, one.severity))
@@ -86,7 +89,7 @@ def replayed(world: World, start: datetime, end: datetime, rule: str) -> Found:
 def test_it_finds_the_episodes_that_the_evaluation_finds(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     eventful(world)
     evaluate_until(world, at(60), QUARTER, monkeypatch)
-    for rule, vehicles in (("low_efficiency", 2), ("suspect_measurement", 1)):
+    for rule, vehicles in (("low_efficiency", 3), ("suspect_measurement", 1)):
         found = replayed(world, at(0), at(60), rule)
         assert found == evaluated(world, rule)
         assert len({subject for subject, *_ in found}) == vehicles
@@ -154,8 +157,8 @@ def test_a_preview_counts_with_the_setting_and_without_and_leaves_everything_as_
     plain = {"use": "plain", "plainLow": 0.5, "plainCritical": 0.4}
     found = alert_preview.preview(world.conn, "low_efficiency", ALL, plain, policies, at(72))
     assert (found.now.alerts, found.new.alerts) == (len(replayed(world, at(0), at(72), "low_efficiency")), 0)
-    assert (found.looked_at, found.of) == (2, 2)
-    assert {one.id for one in found.examples} == {VAN, TRUCK}
+    assert (found.looked_at, found.of) == (3, 3)
+    assert {one.id for one in found.examples} == {VAN, TRUCK, ONCE}
     assert all(one.new is None and one.now for one in found.examples)
     one = alert_preview.preview(world.conn, "low_efficiency", Scope("vehicle", VAN), {"enabled": False}, policies, at(72))
     assert (one.of, one.new.alerts) == (1, 0)
@@ -169,7 +172,7 @@ def test_of_many_vehicles_a_sample_is_looked_at_the_same_every_time(world: World
     off = {"enabled": False}
     found = [alert_preview.preview(world.conn, "low_efficiency", ALL, off, Policies(), at(72), most=1) for _ in range(2)]
     assert found[0] == found[1]
-    assert (found[0].looked_at, found[0].of) == (1, 2)
+    assert (found[0].looked_at, found[0].of) == (1, 3)
 
 
 def test_a_hot_battery_counts_from_the_second_hot_reading_on(world: World) -> None:

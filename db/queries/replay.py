@@ -5,7 +5,8 @@ same judgement, from the 15-minute sums. What differs: it looks every quarter of
 have come in since, and with the assignments as they are known now.
 """
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -16,7 +17,7 @@ import numpy as np
 
 from charging.evidence import Evidence
 from charging.policy import Policy
-from charging.verdict import ENOUGH_AC_MILLIWH, Margin, Verdict
+from charging.verdict import ENOUGH_AC_MILLIWH, METER_UNCERTAINTY, MOST_UNCERTAINTY, Margin, Verdict
 from db.engine import Conn
 from db.gathered import Ints, gathered, instant, instant_us, ints, read, texts
 from db.queries.lookback import JUDGED, LADDER_H
@@ -174,7 +175,7 @@ class _Past:
             ample = left[self._ac_milliwh(looks, left, width) >= ENOUGH_AC_MILLIWH]
             seen.update(self._judged(looks, ample, width))
             left = np.array([n for n in left.tolist() if n not in seen], np.int64)
-        known_to = self._known_to(looks).tolist()
+        known_to = self._known_to(looks, _enough(len(row), seen)).tolist()
         for n, (of, at) in enumerate(zip(row.tolist(), looks.place.tolist(), strict=True)):
             judged = seen.get(n, (None, None, None))
             lasts = known_to[n] if n in seen else at
@@ -199,13 +200,13 @@ class _Past:
         row = looks.row[which]
         return np.asarray(self._sums[row, looks.place[which] + 1] - self._sums[row, self._begin(looks, which, width)])
 
-    def _known_to(self, looks: "_Looks") -> Ints:
+    def _known_to(self, looks: "_Looks", enough_milliwh: Ints) -> Ints:
         """Until too little of it lies within a day, or the vehicle has the meter no longer to itself."""
         found = np.empty(len(looks.row), np.int64)
         for row in np.unique(looks.row).tolist():
             of = np.flatnonzero(looks.row == row)
-            enough = np.searchsorted(self._sums[row], self._sums[row, looks.place[of] + 1] - ENOUGH_AC_MILLIWH, "right") - 1
-            found[of] = np.clip(enough + _DAY - 1, looks.place[of], self._last[row])
+            begins = np.searchsorted(self._sums[row], self._sums[row, looks.place[of] + 1] - enough_milliwh[of], "right") - 1
+            found[of] = np.clip(begins + _DAY - 1, looks.place[of], self._last[row])
         return found
 
     def _weigh(self, looks: "_Looks", which: Ints, width: int) -> Ints:
@@ -223,6 +224,15 @@ class _Past:
         quarters = Quarters(index, number, np.zeros(many * whole, np.int64), dc.reshape(len(dc), -1), ac.reshape(len(ac), -1))
         rhythms = Rhythms(self._rhythms.dc_s[row], self._rhythms.ac_s[row])
         return np.asarray(weigh(quarters, rhythms, 2 * index + counts.ravel(), np.repeat(np.arange(many), 2))[1::2])
+
+
+def _enough(looks: int, seen: Mapping[int, _Judged]) -> Ints:
+    """From the grid, so that it can be judged: with coarse counters it takes more."""
+    found = np.full(looks, ENOUGH_AC_MILLIWH, np.int64)
+    for n, (evidence, *_) in seen.items():
+        steps_milliwh = evidence.ac.step_milliwh + evidence.dc.step_milliwh
+        found[n] = max(ENOUGH_AC_MILLIWH, math.ceil(steps_milliwh / (MOST_UNCERTAINTY - METER_UNCERTAINTY)))
+    return found
 
 
 class _Looks(NamedTuple):
