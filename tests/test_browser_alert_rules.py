@@ -13,9 +13,9 @@ from db import ingest, partitions
 from db.queries import devices
 from db.sides import METER, VEHICLE
 from tests.admin_support import served_admin
+from tests.axe_support import findings as grave
 from tests.browser_support import Watched, open_browser, watch
 from tests.support import fresh_database
-from tests.test_browser_axe import grave
 
 # flask-compress leaves a static file it has streamed to be closed by the garbage collector
 pytestmark = [

@@ -9,6 +9,7 @@ import dash
 from dash import ClientsideFunction, Dash, Input, Output, dcc, html
 
 from dashboard.components.empty import away
+from dashboard.pages.alerts import frame
 
 
 def register(app: Dash, services: Any) -> None:  # noqa: ARG001 -- every page is registered alike
@@ -21,12 +22,7 @@ def register(app: Dash, services: Any) -> None:  # noqa: ARG001 -- every page is
 
 def page(**_: Any) -> html.Div:
     """The tab with its head."""
-    links = [
-        html.A("Open", href="/alerts", className="admin-tab", **{"data-nav": ""}),
-        html.A("Rules", href="/alerts/rules", className="admin-tab", **{"data-nav": "", "aria-current": "page"}),
-    ]
-    tabs = html.Nav(links, className="admin-tabs", **{"aria-label": "Alerts"})
-    return html.Div([html.Div([html.H1("Alerts"), tabs], className="page-head is-row admin-head"), layout()])
+    return html.Div([frame.head("rules"), layout()])
 
 
 def layout(**_: Any) -> html.Div:

@@ -222,7 +222,8 @@ class _Past:
         index = np.repeat(np.arange(many), whole)
         number = np.tile(np.arange(whole), many)
         quarters = Quarters(index, number, np.zeros(many * whole, np.int64), dc.reshape(len(dc), -1), ac.reshape(len(ac), -1))
-        rhythms = Rhythms(self._rhythms.dc_s[row], self._rhythms.ac_s[row])
+        known = self._rhythms
+        rhythms = Rhythms(known.dc_s[row], known.ac_s[row], known.dc_step[row], known.ac_step[row])
         return np.asarray(weigh(quarters, rhythms, 2 * index + counts.ravel(), np.repeat(np.arange(many), 2))[1::2])
 
 
