@@ -8,6 +8,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map
 
 from api import (
+    alert_rules,
     alerts,
     analytics,
     channels,
@@ -66,6 +67,7 @@ def create(services: Services) -> OpenAPI:
         bulk,
         alerts,
         channels,
+        alert_rules,
         ingestion,
         operations,
     ):

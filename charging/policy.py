@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from charging.band import Learned
 from charging.charger import DC_CLASS
 from charging.evidence import Evidence
-from charging.verdict import Margin, Summary, Thresholds, margin, summarise
+from charging.verdict import Margin, Summary, Thresholds, Verdict, margin, summarise, verdict_and_margin
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +50,9 @@ class Policy:
         return margin(
             evidence, self.thresholds_of(vehicle_id), self.learned_of(vehicle_id, kind), None if kind is None else kind == DC_CLASS
         )
+
+    def verdict_and_margin(self, vehicle_id: str, evidence: Evidence) -> tuple[Verdict, Margin | None]:
+        """Both without words, of a vehicle that has its meter to itself; the margin where it is judged ok or low."""
+        kind = self.class_of(evidence.meter_ids)
+        is_dc = None if kind is None else kind == DC_CLASS
+        return verdict_and_margin(evidence, self.thresholds_of(vehicle_id), self.learned_of(vehicle_id, kind), is_dc)

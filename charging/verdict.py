@@ -112,28 +112,50 @@ def summarise(
 @dataclass(frozen=True, slots=True)
 class Margin:
     """How far a judged efficiency is from where it is low: `judged` (conditioning, standby and gaps apart) against `line`, which is the
-    lower edge of what is expected less the uncertainty `slack`, or a plain threshold. Ratios.
+    lower edge of what is expected less the uncertainty `slack`, or a plain threshold; below `critical_line` it is critical. Ratios.
     """
 
     judged: float
     line: float
     slack: float
+    critical_line: float
 
     @property
     def margin(self) -> float:
         """Negative where the efficiency is low."""
         return self.judged - self.line
 
+    @property
+    def severity(self) -> Severity | None:
+        """As of the summary: None where it is not low."""
+        if self.judged >= self.line:
+            return None
+        return "critical" if self.judged < self.critical_line else "warning"
+
 
 def margin(evidence: Evidence, thresholds: Thresholds = Thresholds(), learned: Learned | None = None, is_dc: bool | None = None) -> Margin:
     """Of evidence whose verdict is ok or low, of a vehicle that has its meter to itself. Raises ValueError for other evidence."""
+    return _margin(_Case.of(evidence, thresholds, False, learned, is_dc))
+
+
+def verdict_and_margin(
+    evidence: Evidence, thresholds: Thresholds = Thresholds(), learned: Learned | None = None, is_dc: bool | None = None
+) -> tuple[Verdict, Margin | None]:
+    """Of a vehicle that has its meter to itself, what `summarise` and `margin` say, for those who need no words: half the time."""
     case = _Case.of(evidence, thresholds, False, learned, is_dc)
+    verdict = _first(case)[0]
+    return verdict, _margin(case) if verdict in (Verdict.OK, Verdict.LOW) else None
+
+
+def _margin(case: "_Case") -> Margin:
     if case.plain_ratio is None:
         raise ValueError("this evidence was not judged")
     if case.band:
         slack = _slack(case)
-        return Margin(_best(case, case.plain_ratio), case.band.low - slack, slack)
-    return Margin(_best(case, case.plain_ratio), thresholds.plain_low, 0.0)
+        edge = case.band.low - slack
+        return Margin(_best(case, case.plain_ratio), edge, slack, edge - CRITICAL_BELOW_LOW)
+    plain = case.thresholds
+    return Margin(_best(case, case.plain_ratio), plain.plain_low, 0.0, plain.plain_critical)
 
 
 def nobodys(evidence: Evidence) -> Summary:

@@ -18,14 +18,14 @@ from charging.verdict import Thresholds
 from dashboard import housekeeping, shell
 from dashboard.charger_list import ChargerList
 from dashboard.kept import answer
-from dashboard.pages import admin, alerts, charger, chargers, fleet, ingestion, reports, vehicle
+from dashboard.pages import admin, alert_rules, alerts, charger, chargers, fleet, ingestion, reports, vehicle
 from dashboard.services import Services
 from dashboard.snapshot import FleetPicture, Money
 from db.engine import pool
 from db.queries.fleet_window import FleetWindow
 from db.queries.policies import Policies
 
-_PAGES = (fleet, vehicle, chargers, charger, alerts, reports, ingestion, admin)
+_PAGES = (fleet, vehicle, chargers, charger, alerts, alert_rules, reports, ingestion, admin)
 
 
 def create_app(settings: config.Settings | None = None) -> Any:

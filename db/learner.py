@@ -1,8 +1,8 @@
 """What a night's lessons change, heard vehicle by vehicle: bands of vehicles, which of them rest, and those of models."""
 
 from collections import deque
-from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
 from heapq import heappush, heappushpop
 from itertools import takewhile
 from zlib import crc32
@@ -20,16 +20,24 @@ _SAID_AGAIN = timedelta(days=7)
 class Learner:
     """Hears every vehicle once. `classes` by meter, `models` by vehicle, `known` bands by vehicle and class; `ends`: the last day's end.
 
-    `learned` and `frozen_since` are what changes for vehicles; `frozen` counts those whose learning rests.
+    `alerted`: since when vehicles have had an alert of low efficiency that is open. Until it is over they teach nothing. `learned` and `frozen_since` are what changes for vehicles; `frozen` counts those whose learning rests.
     """
 
     def __init__(
-        self, ends: datetime, touched: Iterable[object], classes: dict[str, str], models: dict[str, str], known: dict[Key, Known]
+        self,
+        ends: datetime,
+        touched: Iterable[object],
+        classes: dict[str, str],
+        models: dict[str, str],
+        known: dict[Key, Known],
+        alerted: Mapping[str, datetime],
     ) -> None:
         self.learned: dict[Key, Learned] = {}
         self.frozen_since: dict[Key, datetime | None] = {}
         self.frozen = 0
         self._ends, self._touched, self._classes, self._models, self._known = ends, frozenset(touched), classes, models, known
+        # What fired later is not yet known on the day that is learned from.
+        self._alerted = {vehicle_id: at for vehicle_id, at in alerted.items() if at <= ends}
         self._classes_of: dict[str, list[str]] = {}
         for vehicle_id, kind in known:
             self._classes_of.setdefault(vehicle_id, []).append(kind)
@@ -37,10 +45,10 @@ class Learner:
 
     def hear(self, vehicle_id: str, taken: Sequence[Taken]) -> None:
         """All lessons of this vehicle, in whatever order."""
-        since = low_since(taken)
+        since = self._rests_since(vehicle_id, taken)
         self.frozen += since is not None
         for kind in self._classes_of.get(vehicle_id, ()):
-            self._rest((vehicle_id, kind), since.newest_at if since else None)
+            self._rest((vehicle_id, kind), since)
         by_class: dict[str, list[Taken]] = {}
         for one in taken:
             if one.meter_id in self._classes:
@@ -49,8 +57,13 @@ class Learner:
             if not since and any(one.day in self._touched for one in at_class):
                 self._learn((vehicle_id, kind), at_class)
             if model := self._models.get(vehicle_id):
-                healthy = [one for one in at_class if since is None or one.day < since.day]
+                healthy = [one for one in at_class if since is None or one.day < _day_of(since)]
                 self._pools.setdefault((model, kind), _Pool()).hear(vehicle_id, healthy)
+
+    def _rests_since(self, vehicle_id: str, taken: Iterable[Taken]) -> datetime | None:
+        """Since its newest sessions have been low, or it has had an alert for that, whichever came first."""
+        low, alerted = low_since(taken), self._alerted.get(vehicle_id)
+        return min((at for at in (low and low.newest_at, alerted) if at), default=None)
 
     def _rest(self, key: Key, since: datetime | None) -> None:
         before = self._known[key].frozen_since
@@ -66,6 +79,11 @@ class Learner:
         """The models' bands that change, once every vehicle was heard."""
         found = {key: learn_peers(pool.lessons(), is_dc=key[1] == DC_CLASS) for key, pool in sorted(self._pools.items())}
         return {key: learned for key, learned in found.items() if learned and _is_news(learned, known.get(key), self._ends)}
+
+
+def _day_of(at: datetime) -> date:
+    """The UTC day of a session that ended then; on the stroke of midnight, the day before."""
+    return (at - timedelta(microseconds=1)).astimezone(UTC).date()
 
 
 def _is_news(learned: Learned, known: Known | None, ends: datetime) -> bool:

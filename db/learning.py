@@ -108,7 +108,7 @@ def learn_bands(conn: Conn, day: date, touched: set[date], now: datetime) -> Lea
     chargers = _seen_chargers(conn, day)
     classes = {meter_id: charger_class(w / 1000) for meter_id, w in {**chargers, **tables.rated_w(conn)}.items()}
     ends, seen_before = begins(day + ONE_DAY), tables.chargers(conn)
-    learner = Learner(ends, touched, classes, tables.models(conn), tables.bands(conn))
+    learner = Learner(ends, touched, classes, tables.models(conn), tables.bands(conn), tables.alerted_since(conn))
     for some in _some_vehicles(conn, day):
         for vehicle_id, taken in groupby(some, attrgetter("vehicle_id")):
             learner.hear(vehicle_id, list(taken))

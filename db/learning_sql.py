@@ -105,6 +105,14 @@ def assigned_vehicles(conn: Conn) -> list[str]:
     return [str(row[0]) for row in rows]
 
 
+def alerted_since(conn: Conn) -> dict[str, datetime]:
+    """Vehicles with an open alert of low efficiency, and since when."""
+    rows: Any = conn.execute(
+        "SELECT subject_id, fired_at FROM alert_episode WHERE rule = 'low_efficiency' AND subject_kind = 'vehicle' AND resolved_at IS NULL"
+    ).fetchall()
+    return dict(rows)
+
+
 def models(conn: Conn) -> dict[str, str]:
     """Of each vehicle that has one described."""
     rows: Any = conn.execute("SELECT vehicle_id, model FROM vehicle WHERE model IS NOT NULL").fetchall()

@@ -203,6 +203,39 @@ def test_a_vehicle_that_is_low_keeps_its_band_as_it_was_until_it_is_ok_again(db:
     assert rows(db, "sessions, frozen_since FROM learned_band") == [(18, None)], "those that were low taught nothing"
 
 
+def test_while_an_alert_of_low_efficiency_is_open_nothing_is_learned_whatever_the_sessions_say(db: Any) -> None:
+    assign(db, "van-7", "depot-1")
+    charge_daily(db, "van-7", "depot-1", range(8), 0.93, sessions=2)
+    learn(db, range(8))
+    healthy = rows(db, "* FROM learned_band")
+    fired = begins(day(8)) + timedelta(hours=9)
+    db.execute(
+        """INSERT INTO alert_episode (rule, subject_kind, subject_id, severity, fired_at, reason, evidence)
+           VALUES ('low_efficiency', 'vehicle', 'van-7', 'warning', %s, 'low', '{}')""",
+        (fired,),
+    )
+    charge_daily(db, "van-7", "depot-1", [8, 9], 0.915, sessions=2)
+    assert [(one.vehicles, one.frozen) for one in learn(db, [8, 9])] == [(0, 1), (0, 1)]
+    assert rows(db, "* FROM learned_band") == [(*healthy[0][:-1], fired)]
+    db.execute("UPDATE alert_episode SET resolved_at = fired_at, resolved_because = 'recovered'")
+    charge_daily(db, "van-7", "depot-1", [10], 0.93, sessions=2)
+    assert [(one.vehicles, one.frozen) for one in learn(db, [10])] == [(1, 0)]
+    assert rows(db, "frozen_since FROM learned_band") == [(None,)]
+
+
+def test_an_alert_that_fired_later_does_not_freeze_the_days_before_it(db: Any) -> None:
+    assign(db, "van-7", "depot-1")
+    charge_daily(db, "van-7", "depot-1", range(8), 0.93, sessions=2)
+    db.execute(
+        """INSERT INTO alert_episode (rule, subject_kind, subject_id, severity, fired_at, reason, evidence)
+           VALUES ('low_efficiency', 'vehicle', 'van-7', 'warning', %s, 'low', '{}')""",
+        (begins(day(8)) + timedelta(hours=9),),
+    )
+    found = learn(db, range(8))
+    assert sum(one.vehicles for one in found) >= 1
+    assert {one.frozen for one in found} == {0}
+
+
 def test_a_vehicle_that_is_low_and_has_no_band_gets_none(db: Any) -> None:
     assign(db, "van-7", "depot-1")
     charge_daily(db, "van-7", "depot-1", range(8), sessions=2)

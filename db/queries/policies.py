@@ -14,7 +14,7 @@ _UNKNOWN = -1
 
 
 class Policies:
-    """Thread-safe; one in each process. `thresholds` are those of the settings, for vehicles and sites without their own."""
+    """Thread-safe; one in each process. `thresholds` are those of the settings, where people have set nothing for all, a site or a vehicle."""
 
     def __init__(self, thresholds: Thresholds = Thresholds()) -> None:
         self._thresholds = thresholds
@@ -37,12 +37,22 @@ class Policies:
                 self._version = version
             return self._policy
 
+    def as_seen(self, conn: Conn) -> Policy:
+        """As this transaction sees it, also where it is about to be undone: for trying a change. Nothing of it is kept."""
+        return _read(conn, self._thresholds)
+
+    @property
+    def common(self) -> Thresholds:
+        """Those of the settings, which hold where people have set nothing."""
+        return self._thresholds
+
 
 # What both tables of bands hold after whose band it is.
 LEARNED = "charger_class, share, overhead_kw, error, variance_share, covariance, variance_overhead, observations, sessions, days"
 
 
 def _read(conn: Conn, thresholds: Thresholds) -> Policy:
+    thresholds = _of_all(conn, thresholds)
     own = conn.execute(f"SELECT vehicle_id, {LEARNED} FROM learned_band").fetchall()
     peers = conn.execute(f"SELECT model, {LEARNED} FROM peer_band").fetchall()
     chargers = conn.execute(
@@ -60,7 +70,16 @@ def _read(conn: Conn, thresholds: Thresholds) -> Policy:
     )
 
 
-# A vehicle's own come before its site's, and these before the settings'.
+def _of_all(conn: Conn, common: Thresholds) -> Thresholds:
+    """What people have set for all comes before the settings of the environment."""
+    row = conn.execute(
+        """SELECT settings ->> 'use', (settings ->> 'plainLow')::float8, (settings ->> 'plainCritical')::float8
+           FROM alert_setting WHERE rule = 'low_efficiency' AND scope_kind = 'all'"""
+    ).fetchone()
+    return _thresholds(row, common) if row else common
+
+
+# A vehicle's own come before its site's, and these before those of all.
 _OWN_THRESHOLDS = """
     SELECT vehicle_id, coalesce(v.thresholds, s.thresholds), coalesce(v.plain_low, s.plain_low), coalesce(v.plain_critical, s.plain_critical)
     FROM vehicle v LEFT JOIN site s USING (site_id)
@@ -71,7 +90,7 @@ _OWN_THRESHOLDS = """
 def _thresholds(row: Any, common: Thresholds) -> Thresholds:
     use, low, critical = row
     low = common.plain_low if low is None else low
-    # One of the two may be the settings': critical is never above low.
+    # One of the two may be a wider scope's: critical is never above low.
     return Thresholds(use or common.use, low, min(low, common.plain_critical if critical is None else critical))
 
 

@@ -9,7 +9,12 @@ from dashboard import format as fmt
 from db.queries.alert_story import Evaluation
 
 # Name → what it is called, and its address. A page of its own each, so that every tab can be linked to.
-TABS = {"open": ("Open", "/alerts"), "history": ("History", "/alerts/history"), "silences": ("Silences", "/alerts/silences")}
+TABS = {
+    "open": ("Open", "/alerts"),
+    "history": ("History", "/alerts/history"),
+    "silences": ("Silences", "/alerts/silences"),
+    "rules": ("Rules", "/alerts/rules"),
+}
 
 
 def head(chosen: str) -> html.Div:
