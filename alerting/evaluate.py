@@ -8,9 +8,8 @@ from typing import Any
 
 from charging.alert_rules import ALL_DARK_SHARE, INGESTION, Device, Sighting, Subject, dark, efficiency, hot, silent
 from charging.alert_settings import AlertSettings
-from charging.alerting import Observation, Standing, Timing, elapsed_s, step, switched_off
+from charging.alerting import Observation, Standing, Timing, elapsed_s, severity, step, switched_off
 from charging.policy import Policy
-from charging.verdict import Verdict
 from db import alert_state, outbox
 from db.alert_state import Episode, Kept, Key, Transition
 from db.engine import Conn
@@ -67,10 +66,7 @@ def _sightings(
 
 def _of_efficiency(lookback: Lookback, conn: Conn, policy: Policy, sites: Mapping[str, str | None], now: datetime) -> Iterator[Sighting]:
     for vehicle_id, seen in lookback.evidence(conn, now - BEHIND, policy).items():
-        judged = None
-        if seen.summary.verdict in (Verdict.OK, Verdict.LOW):
-            judged = policy.margin(vehicle_id, seen.summary.evidence)
-        yield from efficiency(vehicle_id, sites.get(vehicle_id), seen.since, seen.until, seen.summary, judged)
+        yield from efficiency(vehicle_id, sites.get(vehicle_id), seen.since, seen.until, seen.summary, seen.judged)
 
 
 def _of_devices(devices: Sequence[Device], settings: AlertSettings, known: Mapping[Key, Kept], now: datetime) -> Iterator[Sighting]:
@@ -144,13 +140,13 @@ class _Evaluation:
         now_kept = Kept(after, seen, episode_id)
         if now_kept != kept:
             self._kept[key] = now_kept
-        self._show(kept, sighting, observation)
+        self._show(kept, after, sighting, observation)
 
-    def _show(self, kept: Kept | None, sighting: Sighting, observation: Observation) -> None:
+    def _show(self, kept: Kept | None, after: Standing, sighting: Sighting, observation: Observation) -> None:
         """A running episode shows the newest evidence of what is wrong, not of how it becomes better."""
-        margin = observation.margin
-        if kept and kept.episode_id and observation.is_new and margin is not None and margin < 0:
-            self._evidence.append((kept.episode_id, observation.severity, sighting.reason, sighting.evidence()))
+        if kept and kept.episode_id and observation.is_new and observation.is_below:
+            called = severity(after, observation, sighting.timing)
+            self._evidence.append((kept.episode_id, called, sighting.reason, sighting.evidence()))
 
     def _unseen(self, key: Key, kept: Kept, running: Mapping[int, Episode]) -> None:
         """Nothing is known of this one: it has no evidence, is no more, or people do not want its rule."""
