@@ -1,5 +1,6 @@
 """One evaluation of every rule: what is seen, what that makes of where each rule stood, and what people are told, in one transaction."""
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -109,7 +110,7 @@ class _Evaluation:
             margin = sighting.observation.margin
             # Of nearly all there is nothing to say: they are fine, and were.
             if kept or (margin is not None and margin < 0):
-                self._advance(key, kept, sighting)
+                self._advance(key, kept, sighting, running.get(kept.episode_id or 0) if kept else None)
         for key in self._known.keys() - sightings.keys():
             self._unseen(key, self._known[key], running)
         alert_state.keep(self._conn, self._kept)
@@ -121,8 +122,11 @@ class _Evaluation:
         notices = _Telling(self._conn, self._now, sightings).tell([episode_id for episode_id, _ in self._over])
         return Report(subjects, len(self._steps), self._fired, len(self._over), notices)
 
-    def _advance(self, key: Key, kept: Kept | None, sighting: Sighting) -> None:
+    def _advance(self, key: Key, kept: Kept | None, sighting: Sighting, episode: Episode | None) -> None:
         observation = sighting.observation
+        if episode and sighting.begins and sighting.begins < episode.fired_at:
+            # What was before the alert does not end it, however well it was.
+            observation = replace(observation, sure=-math.inf)
         if kept and kept.seen and sighting.seen:
             observation = replace(observation, is_new=sighting.seen > kept.seen)
         after, taken = step(kept.standing if kept else None, observation, self._passed_s, self._now, sighting.timing)

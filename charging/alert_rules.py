@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from charging.alert_settings import AlertSettings, Rule
 from charging.alerting import Observation, Timing
+from charging.evidence import Evidence
 from charging.verdict import Margin, Summary, Verdict
 
 # Stale from here, in rhythms; the alert comes later. A device that sends more often than once a minute is taken to send once a minute.
@@ -27,6 +28,7 @@ LEAST_DARK = 3
 # Readings as a whole have stopped where more than half of all devices fell silent together.
 ALL_DARK_SHARE = 0.5
 _EXAMPLES = 20
+_HOUR_S = 3600
 
 PLAIN = Timing()
 HOT = Timing(hold_s=60.0, recover_s=15 * 60.0, clear=2.0)
@@ -47,7 +49,8 @@ INGESTION = Subject("ingestion", "ingestion")
 class Sighting:
     """One rule on one subject at one evaluation. `seen` is the newest evidence, None where its absence is the evidence.
 
-    `evidence` is worked out only where it is written down. `since`: of a dark site, when it became so.
+    `evidence` is worked out only where it is written down. `since`: of a dark site, when it became so. `begins`: from
+    when on the evidence is.
     """
 
     rule: Rule
@@ -59,6 +62,7 @@ class Sighting:
     reason: str
     evidence: Callable[[], dict[str, Any]]
     since: datetime | None = None
+    begins: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +102,20 @@ def efficiency(
     def evidence() -> dict[str, Any]:
         return efficiency_evidence(since, until, summary, judged)
 
-    low = Observation(judged.margin, summary.severity or "warning", sure=judged.sure) if judged else Observation(None)
-    yield Sighting("low_efficiency", subject, site_id, low, PLAIN, until, summary.reason, evidence)
+    low = Observation(None)
+    if judged:
+        low = Observation(judged.margin, summary.severity or "warning", sure=judged.sure - _edge(summary.evidence))
+    yield Sighting("low_efficiency", subject, site_id, low, PLAIN, until, summary.reason, evidence, begins=since)
     suspect = Observation(-1.0 if summary.verdict is Verdict.SUSPECT_MEASUREMENT else 1.0)
     yield Sighting("suspect_measurement", subject, site_id, suspect, PLAIN, until, summary.reason, evidence)
+
+
+def _edge(evidence: Evidence) -> float:
+    """What the beginning of a charge shows too much of when the vehicle reads later than its meter: a reading's worth, next to that of an hour."""
+    charging_s = evidence.plain_charging_s
+    if not charging_s or charging_s >= _HOUR_S:
+        return 0.0
+    return max(evidence.dc.rhythm_s, evidence.ac.rhythm_s) * (1 / charging_s - 1 / _HOUR_S)
 
 
 def silent(device: Device, settings: AlertSettings, now: datetime, is_known: bool) -> Sighting | None:

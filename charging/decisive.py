@@ -1,29 +1,57 @@
 """Whether a judgement is one to act on, or a longer window has to be looked at."""
 
+from typing import NamedTuple
+
 from charging.evidence import Evidence
 from charging.verdict import Margin, Summary, Verdict
 
-# Clocks of a vehicle and its meter that differ by so much are not told from a lower efficiency while the power falls.
+# Clocks of a vehicle and its meter that differ by so much are not told from a lower efficiency where the power falls or a charge begins.
 CLOCKS_APART_S = 10 * 60
 QUARTER_S = 15 * 60
 
 
-def decides(summary: Summary, judged: Margin | None, falling_milliwh: int) -> bool:
-    """Of a judged window: low in spite of all doubt, or within the band without the benefit of it; a suspect measurement always.
+class Course(NamedTuple):
+    """What a window's sums do not tell. `falling_milliwh`: how much less the meter gave in its last quarter of an hour than in its first.
 
-    `falling_milliwh`: how much less the meter gave in the window's last quarter of an hour than in its first.
+    `ac_charging` and `dc_charging`: readings of either side in which energy flowed.
     """
+
+    falling_milliwh: int
+    ac_charging: int
+    dc_charging: int
+
+
+def decides(summary: Summary, judged: Margin | None, course: Course) -> bool:
+    """Of a judged window: low in spite of all doubt, or within the band without the benefit of it; a suspect measurement always."""
     if judged is None:
         return True
     if summary.verdict is Verdict.OK:
         return judged.margin >= judged.slack
-    return doubtless(summary.evidence, judged, falling_milliwh) < judged.line
+    return at_best(summary.evidence, judged, course) < judged.line
 
 
-def doubtless(evidence: Evidence, judged: Margin, falling_milliwh: int) -> float:
-    """The ratio at its best: the two clocks minutes apart while the power falls, and energy that met an unmoved counter left out."""
+def at_best(evidence: Evidence, judged: Margin, course: Course) -> float:
+    """The ratio with the benefit of every doubt: clocks minutes apart, readings of the vehicle that are still on their way, and energy that
+    met an unmoved counter.
+    """
     ac_milliwh = evidence.plain_ac_milliwh - evidence.apart.idle_ac
     left_milliwh = ac_milliwh - evidence.stuck_ac_milliwh
     if left_milliwh <= 0:
-        return judged.judged if not evidence.stuck_ac_milliwh else 1.0
-    return (judged.judged * ac_milliwh + max(0, falling_milliwh) * CLOCKS_APART_S / QUARTER_S) / left_milliwh
+        return 1.0 if evidence.stuck_ac_milliwh else judged.judged
+    reported = evidence.plain_dc_milliwh - evidence.apart.idle_dc - evidence.elsewhere_milliwh
+    more = max(0, course.falling_milliwh) * judged.judged * CLOCKS_APART_S / QUARTER_S
+    if charging_s := evidence.plain_charging_s:
+        each_s = judged.judged * ac_milliwh / charging_s
+        # What was judged may have been filled in already.
+        reported += round(each_s * _unmatched_s(evidence, judged, course))
+        more += min(evidence.elsewhere_milliwh, each_s * CLOCKS_APART_S)
+    return (max(judged.judged * ac_milliwh, reported) + more) / left_milliwh
+
+
+def _unmatched_s(evidence: Evidence, judged: Margin, course: Course) -> float:
+    """For how long energy flowed that no reading of the vehicle accounts for. A coarse counter does not tell: one reading."""
+    dc, ac = evidence.dc, evidence.ac
+    each_milliwh = judged.judged * ac.energy_milliwh / max(1, course.ac_charging) * dc.rhythm_s / ac.rhythm_s
+    if dc.step_milliwh > each_milliwh:
+        return dc.rhythm_s
+    return max(0.0, course.ac_charging * ac.rhythm_s - course.dc_charging * dc.rhythm_s)

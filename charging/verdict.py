@@ -17,7 +17,7 @@ IMPOSSIBLE_RATIO = 1.02
 STUCK_S = 30 * 60
 STUCK_AC_MILLIWH = MILLIWH_PER_KWH
 CRITICAL_BELOW_LOW = 0.10
-# Uncertainty that counts for a charger which is to be well again; where there is more, it has to be within its band.
+# Uncertainty that counts for a charger which is to be well again; what is more counts against it.
 SURE_SLACK = 0.02
 
 
@@ -131,7 +131,7 @@ class Margin:
     @property
     def sure(self) -> float:
         """The margin by which it is known to be well again: what is missing or uncertain is held neither against a charger nor for it."""
-        return self.least - self.line - max(0.0, self.slack - SURE_SLACK)
+        return self.least - self.line - 2 * max(0.0, self.slack - SURE_SLACK)
 
 
 def margin(evidence: Evidence, thresholds: Thresholds = Thresholds(), learned: Learned | None = None, is_dc: bool | None = None) -> Margin:

@@ -89,9 +89,9 @@ def accepted(rows: Rows) -> Rows:
     return rows.where(rows.stamp_s <= rows.at_s + AHEAD_S)
 
 
-def follow(conn: psycopg.Connection, recorded: Recorded, policies: Policies | None = None) -> int:
-    """Everything that is delivered; how many evaluations there were. Commits."""
-    policies, lookback, evaluations = policies or Policies(), Lookback(), 0
+def follow(conn: psycopg.Connection, recorded: Recorded, most_minutes: int) -> None:
+    """Everything that is delivered, until so many minutes with faults were judged. Commits."""
+    policies, lookback, left = Policies(), Lookback(), most_minutes
     partitions.ensure(conn, [(recorded.first + n * DAY).date() for n in range(-1, recorded.days + 1)], recorded.first)
     conn.commit()
     for number, (midnight, streams) in enumerate(recorded.delivered(), 1):
@@ -99,12 +99,14 @@ def follow(conn: psycopg.Connection, recorded: Recorded, policies: Policies | No
         if number < recorded.faults_from:
             _store_day(conn, parts, midnight)
         else:
-            evaluations += _minutes(conn, parts, midnight, lookback, policies)
+            _minutes(conn, parts, midnight, min(left, DAY_MIN), lookback, policies)
+            left -= DAY_MIN
+            if left <= 0:
+                return
         for side in (VEHICLE, METER):
             rollups.learn_rhythms(conn, side, midnight + DAY)
         learning.learn_day(conn, midnight.date(), midnight + DAY, policies)
         conn.commit()
-    return evaluations
 
 
 def _store_day(conn: psycopg.Connection, parts: Sequence[tuple[Stream, Rows]], midnight: datetime) -> None:
@@ -115,15 +117,14 @@ def _store_day(conn: psycopg.Connection, parts: Sequence[tuple[Stream, Rows]], m
 
 
 def _minutes(
-    conn: psycopg.Connection, parts: Sequence[tuple[Stream, Rows]], midnight: datetime, lookback: Lookback, policies: Policies
-) -> int:
+    conn: psycopg.Connection, parts: Sequence[tuple[Stream, Rows]], midnight: datetime, minutes: int, lookback: Lookback, policies: Policies
+) -> None:
     since_s = midnight.timestamp() + 60 * np.arange(DAY_MIN + 1)
     bounds = [np.searchsorted(rows.at_s, since_s) for _, rows in parts]
-    for minute in range(DAY_MIN):
+    for minute in range(minutes):
         now = midnight + (minute + 1) * MINUTE
         for (stream, rows), bound in zip(parts, bounds, strict=True):
             ingest.store_columns(conn, SIDES_OF[stream.name], columns(stream, rows, slice(bound[minute], bound[minute + 1])), now)
         conn.commit()
         evaluate(conn, lookback, policies, now)
         conn.commit()
-    return DAY_MIN

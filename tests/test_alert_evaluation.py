@@ -45,7 +45,7 @@ def test_a_low_vehicle_goes_through_every_state_and_every_step_has_its_evidence(
     fleet.run(16)
     assert fleet.told("low_efficiency") == ["firing"]
     fleet.charge(0.93)
-    fleet.run(100)
+    fleet.run(125)
     steps = [(row[3], row[4]) for row in fleet.transitions() if row[1] == "low_efficiency"]
     assert steps[:2] == [("ok", "pending"), ("pending", "firing")]
     assert steps[-2:] == [("firing", "recovering"), ("recovering", "ok")]

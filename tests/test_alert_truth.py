@@ -15,8 +15,10 @@ from tests.alert_truth import Recorded, follow
 from tests.support import fresh_database
 from tests.truth import SICK, Truth
 
-# Faults begin on the eighth day: seven healthy ones are learned from. On 8 and 9 everything is judged every minute.
+# Faults begin on the eighth day: seven healthy ones are learned from. From then on everything is judged every minute, until the morning after,
+# when everybody has charged.
 VEHICLES, DAYS, FAULTS_FROM, SEED = 40, 9, 8, 7
+JUDGED_MIN = 30 * 60
 FIRST = date(2026, 1, 12)  # a Monday in winter, so that the days with faults are cold and no Sunday
 # Where the mapping is wrong everything may be said of both but that nothing is.
 WRONGLY_MAPPED = "swapped_mapping"
@@ -66,7 +68,7 @@ def _told(conn: psycopg.Connection, folder: Path) -> Told:
     conn.execute(
         "INSERT INTO notice_channel (name, kind, address, created_at, created_by) VALUES ('all', 'webhook', 'https://x.example', now(), 'test')"
     )
-    follow(conn, recorded)
+    follow(conn, recorded, JUDGED_MIN)
     episodes: Any = conn.execute(
         """SELECT rule, subject_id, fired_at, resolved_at, resolved_because, notified_severity IS NOT NULL
            FROM alert_episode ORDER BY episode_id"""

@@ -13,14 +13,27 @@ from itertools import pairwise
 
 import numpy as np
 
-from charging.decisive import decides
+from charging.decisive import Course, decides
 from charging.evidence import Evidence
 from charging.policy import Policy
 from charging.verdict import ENOUGH_AC_MILLIWH, Margin, Summary, Verdict
 from db.engine import Conn
 from db.gathered import Ints, gathered, instant, instant_us, ints, read, texts
 from db.queries.device_window import DeviceWindow
-from db.queries.weighing import AC_FIELDS, DC_FIELDS, LAST, MILLIWH, NO_SOC, NO_TEMP, QUARTER_US, QUARTERS_AN_HOUR, Quarters, Rhythms, weigh
+from db.queries.weighing import (
+    AC_FIELDS,
+    CHARGING,
+    DC_FIELDS,
+    LAST,
+    MILLIWH,
+    NO_SOC,
+    NO_TEMP,
+    QUARTER_US,
+    QUARTERS_AN_HOUR,
+    Quarters,
+    Rhythms,
+    weigh,
+)
 from db.queries.weighing import evidence as in_words
 from db.sides import METER, VEHICLE
 
@@ -170,7 +183,7 @@ class Lookback:
         if summary.verdict not in JUDGED:
             return None
         judged = None if summary.verdict is Verdict.SUSPECT_MEASUREMENT else policy.margin(vehicle_id, evidence)
-        return Seen(since, until, summary, judged, decides(summary, judged, did.falling_milliwh(n, width)))
+        return Seen(since, until, summary, judged, decides(summary, judged, did.course(n, width)))
 
 
 class _Did:
@@ -197,8 +210,15 @@ class _Did:
         """From the grid within the window of so many quarters."""
         return np.asarray(self._sums[rows, self.last[rows] + 1] - self._sums[rows, self._begin(rows, width)])
 
-    def falling_milliwh(self, row: int, width: int) -> int:
-        """How much less came from the grid in the window's last quarter, if that were a whole one, than in its first."""
+    def course(self, row: int, width: int) -> Course:
+        """What the window's sums do not tell."""
+        last = int(self.last[row])
+        window = slice(max(last - width + 1, int(self._first[row])), last + 1)
+        charging = (int(side[CHARGING, row, window].sum()) for side in (self.ac, self.dc))
+        return Course(self._falling_milliwh(row, width), *charging)
+
+    def _falling_milliwh(self, row: int, width: int) -> int:
+        """By how much the last quarter, if it were a whole one, is less than the first."""
         last = int(self.last[row])
         begin = max(last - width + 1, int(self._first[row]))
         # The first reading of a quarter stands for a rhythm, however soon it came.
