@@ -71,7 +71,7 @@ def lines(url: str, vehicles: int = VEHICLES, seconds: float = 60.0) -> list[Lin
 
 def _commit(quiet: Commits, during: Commits, percentile: int) -> Line:
     ours, theirs = (Spread.of([percentile_ms(one.waits_s, percentile)]) for one in (during, quiet))
-    bar = 1 / P99_TIMES if percentile == 99 else None
+    bar = round(1 / P99_TIMES, 2) if percentile == 99 else None
     what = f"a commit of {during.each} readings while one is made every {EVERY_S:g} s, {percentile}th percentile"
     return Line(what, ours, "ms", "the same before", theirs, ratio_bar=bar, less_is_better=True)
 
