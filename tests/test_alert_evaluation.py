@@ -16,7 +16,7 @@ from db import ingest
 from db.queries.lookback import Lookback
 from db.queries.policies import Policies
 from db.sides import METER, VEHICLE
-from tests.alert_support import KW, MINUTE, Fleet
+from tests.alert_world import KW, MINUTE, Fleet
 from tests.session_support import charging_conn, flow
 from tests.support import fresh_database
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import psycopg
 import pytest
 
-from tests.alert_support import MINUTE, Fleet
+from tests.alert_world import MINUTE, Fleet
 from tests.session_support import charging_conn
 
 __all__ = ["charging_conn"]
