@@ -1,5 +1,6 @@
 """One evaluation of every rule: what is seen, what that makes of where each rule stood, and what people are told, in one transaction."""
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,9 +9,8 @@ from typing import Any
 
 from charging.alert_rules import ALL_DARK_SHARE, INGESTION, Device, Sighting, Subject, dark, efficiency, hot, silent
 from charging.alert_settings import AlertSettings
-from charging.alerting import Observation, Standing, Timing, elapsed_s, step, switched_off
+from charging.alerting import Observation, Standing, Timing, elapsed_s, severity, step, switched_off
 from charging.policy import Policy
-from charging.verdict import Verdict
 from db import alert_state, outbox
 from db.alert_state import Episode, Kept, Key, Transition
 from db.engine import Conn
@@ -67,10 +67,7 @@ def _sightings(
 
 def _of_efficiency(lookback: Lookback, conn: Conn, policy: Policy, sites: Mapping[str, str | None], now: datetime) -> Iterator[Sighting]:
     for vehicle_id, seen in lookback.evidence(conn, now - BEHIND, policy).items():
-        judged = None
-        if seen.summary.verdict in (Verdict.OK, Verdict.LOW):
-            judged = policy.margin(vehicle_id, seen.summary.evidence)
-        yield from efficiency(vehicle_id, sites.get(vehicle_id), seen.since, seen.until, seen.summary, judged)
+        yield from efficiency(vehicle_id, sites.get(vehicle_id), seen.since, seen.until, seen.summary, seen.judged, now - BEHIND)
 
 
 def _of_devices(devices: Sequence[Device], settings: AlertSettings, known: Mapping[Key, Kept], now: datetime) -> Iterator[Sighting]:
@@ -113,7 +110,7 @@ class _Evaluation:
             margin = sighting.observation.margin
             # Of nearly all there is nothing to say: they are fine, and were.
             if kept or (margin is not None and margin < 0):
-                self._advance(key, kept, sighting)
+                self._advance(key, kept, sighting, running.get(kept.episode_id or 0) if kept else None)
         for key in self._known.keys() - sightings.keys():
             self._unseen(key, self._known[key], running)
         alert_state.keep(self._conn, self._kept)
@@ -125,10 +122,13 @@ class _Evaluation:
         notices = _Telling(self._conn, self._now, sightings).tell([episode_id for episode_id, _ in self._over])
         return Report(subjects, len(self._steps), self._fired, len(self._over), notices)
 
-    def _advance(self, key: Key, kept: Kept | None, sighting: Sighting) -> None:
+    def _advance(self, key: Key, kept: Kept | None, sighting: Sighting, episode: Episode | None) -> None:
         observation = sighting.observation
+        if episode and sighting.begins and sighting.begins < episode.fired_at:
+            # What was before the alert does not end it, however well it was.
+            observation = replace(observation, sure=-math.inf)
         if kept and kept.seen and sighting.seen:
-            observation = replace(observation, is_new=sighting.seen > kept.seen)
+            observation = replace(observation, is_new=sighting.seen > kept.seen or sighting.goes_on)
         after, taken = step(kept.standing if kept else None, observation, self._passed_s, self._now, sighting.timing)
         episode_id = kept.episode_id if kept else None
         seen = sighting.seen if observation.is_new or not kept else kept.seen
@@ -144,13 +144,13 @@ class _Evaluation:
         now_kept = Kept(after, seen, episode_id)
         if now_kept != kept:
             self._kept[key] = now_kept
-        self._show(kept, sighting, observation)
+        self._show(kept, after, sighting, observation)
 
-    def _show(self, kept: Kept | None, sighting: Sighting, observation: Observation) -> None:
+    def _show(self, kept: Kept | None, after: Standing, sighting: Sighting, observation: Observation) -> None:
         """A running episode shows the newest evidence of what is wrong, not of how it becomes better."""
-        margin = observation.margin
-        if kept and kept.episode_id and observation.is_new and margin is not None and margin < 0:
-            self._evidence.append((kept.episode_id, observation.severity, sighting.reason, sighting.evidence()))
+        if kept and kept.episode_id and observation.is_new and observation.is_below:
+            called = severity(after, observation, sighting.timing)
+            self._evidence.append((kept.episode_id, called, sighting.reason, sighting.evidence()))
 
     def _unseen(self, key: Key, kept: Kept, running: Mapping[int, Episode]) -> None:
         """Nothing is known of this one: it has no evidence, is no more, or people do not want its rule."""

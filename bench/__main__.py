@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psycopg
 
-from bench import batches, herd, learning, mixed, overload, peers, singles, way_out
+from bench import alerting, batches, herd, learning, mixed, overload, peers, singles, way_out
 from bench.installation import PROJECT, BenchError, Installation, Missing, installation
 from bench.machine import described
 from bench.table import Line, markdown, notes
@@ -75,6 +75,11 @@ def _learning(asked: Asked) -> Section:
         return (learning.lines(url, 500, 3.0) if asked.quick else learning.lines(url)), version(url)
 
 
+def _alerting(asked: Asked) -> Section:
+    with learning.database() as url:
+        return (alerting.lines(url, 500, 20.0) if asked.quick else alerting.lines(url)), version(url)
+
+
 MEASUREMENTS: dict[str, Callable[[Asked], Section]] = {
     "singles": _fresh(_singles),
     "batches": _fresh(_batches),
@@ -83,6 +88,7 @@ MEASUREMENTS: dict[str, Callable[[Asked], Section]] = {
     "mixed": _fresh(_mixed),
     "way_out": _way_out,
     "learning": _learning,
+    "alerting": _alerting,
 }
 
 

@@ -50,10 +50,10 @@ def lines(url: str, vehicles: int = VEHICLES, quiet_s: float = _QUIET_S) -> list
     day = yesterday()
     fill(url, fleet(vehicles, 1), day)
     _as_every_night(url, day)
-    quiet, during = _Commits(url, vehicles), _Commits(url, vehicles)
+    quiet, during = Commits(url, vehicles), Commits(url, vehicles)
     with quiet.running():
         time.sleep(quiet_s)
-    postgres = _Postgres(url)
+    postgres = Postgres(url)
     before, began = processes.driver_cpu_s(), time.perf_counter()
     with during.running():
         said = _learn(url)
@@ -65,12 +65,12 @@ def lines(url: str, vehicles: int = VEHICLES, quiet_s: float = _QUIET_S) -> list
         Line(f"the night after a day of {vehicles:,} vehicles", Spread.of([took_s]), "s", bar=_NIGHT_S, less_is_better=True, note=said),
         Line("its CPU: the program", Spread.of([own_s]), "s"),
         Line("its CPU: PostgreSQL, with what is committed meanwhile", Spread.of([postgres.used_s()]), "s"),
-        _latency(quiet, during, 50),
-        _latency(quiet, during, 99),
+        latency(quiet, during, 50),
+        latency(quiet, during, 99),
     ]
 
 
-def _latency(quiet: "_Commits", during: "_Commits", percentile: int) -> Line:
+def latency(quiet: "Commits", during: "Commits", percentile: int) -> Line:
     ours, theirs = (Spread.of([percentile_ms(one.waits_s, percentile)]) for one in (during, quiet))
     what = f"a commit of {during.each} readings meanwhile, {percentile}th percentile"
     return Line(
@@ -103,7 +103,7 @@ def _learn(url: str) -> str:
     return ended.stdout.strip()
 
 
-class _Postgres:
+class Postgres:
     """CPU seconds of the server since this was made; 0 where it runs elsewhere."""
 
     def __init__(self, url: str) -> None:
@@ -120,7 +120,7 @@ class _Postgres:
         return self._now() - self._before
 
 
-class _Commits:
+class Commits:
     """Readings of now, committed at a steady rate by a thread; `waits_s` from when each was due to its commit, so that none hides a delay."""
 
     def __init__(self, url: str, vehicles: int) -> None:

@@ -1,10 +1,11 @@
 """What a rule would have done over a stretch of the past: the same steps as `charging.alerting`, taken from one new piece of evidence to the next."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from charging.alerting import NOTHING_S, Observation, Standing, Timing, step
+from charging.alerting import NOTHING_S, Observation, Standing, Timing, severity, step
 from charging.verdict import Severity
 
 
@@ -12,13 +13,15 @@ from charging.verdict import Severity
 class Look:
     """What the evaluation at `at` saw anew; `known_to`: the last one for which that remained the newest evidence (itself at least).
 
-    `margin` None: there was none. No look, no change: what was judged before is not judged again.
+    `margin` None: there was none; `sure`: as of an observation; `begins`: from when on the evidence is. No look, no change: what was judged before is not judged again.
     """
 
     at: datetime
     known_to: datetime
     margin: float | None
     severity: Severity = "warning"
+    sure: float | None = None
+    begins: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,10 @@ class _Replay:
             return  # nearly all of them: it is fine, and was
         if self._standing:
             self._nothing_until(look.at - self._every)
-        self._step(Observation(look.margin, look.severity), look.at, self._every)
+        running = self._standing is not None and self._standing.state != "pending"
+        # What was before the alert does not end it, however well it was.
+        older = running and look.begins is not None and look.begins < self.found[-1].fired_at
+        self._step(Observation(look.margin, look.severity, sure=-math.inf if older else look.sure), look.at, self._every)
         self._known_to = look.known_to
 
     def end(self, until: datetime) -> None:
@@ -76,10 +82,10 @@ class _Replay:
         elif taken and taken.target == "ok" and taken.source != "pending":
             self.found[-1] = replace(self.found[-1], resolved_at=at)
         elif self._standing and self._standing.state != "pending" and seen.margin is not None and seen.margin < 0:
-            self._worsen(seen.margin, seen.severity)
+            self._worsen(seen.margin, severity(self._standing, seen, self._timing))
 
-    def _worsen(self, margin: float, severity: Severity) -> None:
+    def _worsen(self, margin: float, called: Severity) -> None:
         """A severity only rises."""
         one = self.found[-1]
-        worst: Severity = "critical" if "critical" in (severity, one.severity) else "warning"
+        worst: Severity = "critical" if "critical" in (called, one.severity) else "warning"
         self.found[-1] = replace(one, margin=min(margin, one.margin), severity=worst)

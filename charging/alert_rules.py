@@ -1,17 +1,20 @@
 """What each rule sees of a subject: how far it is from being broken, in words, with its evidence. No clock, no memory: see `charging.alerting`."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from charging.alert_settings import AlertSettings, Rule
 from charging.alerting import Observation, Timing
+from charging.evidence import Evidence
 from charging.verdict import Margin, Summary, Verdict
 
 # Stale from here, in rhythms; the alert comes later. A device that sends more often than once a minute is taken to send once a minute.
 STALE_RHYTHMS = 5
 LEAST_RHYTHM_S = 60
+# However soon people want to be told: after a step of our clock, or a restart, every device has the time to report again.
+LEAST_CHANCES = 2
 # A device that has been silent for longer was taken out of service, or never belonged here: nobody is told of it any more.
 GONE = timedelta(days=7)
 # A newest reading this far ahead of our clock: the clock was set back, and silence cannot be measured.
@@ -25,6 +28,7 @@ LEAST_DARK = 3
 # Readings as a whole have stopped where more than half of all devices fell silent together.
 ALL_DARK_SHARE = 0.5
 _EXAMPLES = 20
+_HOUR_S = 3600
 
 PLAIN = Timing()
 HOT = Timing(hold_s=60.0, recover_s=15 * 60.0, clear=2.0)
@@ -45,7 +49,8 @@ INGESTION = Subject("ingestion", "ingestion")
 class Sighting:
     """One rule on one subject at one evaluation. `seen` is the newest evidence, None where its absence is the evidence.
 
-    `evidence` is worked out only where it is written down. `since`: of a dark site, when it became so.
+    `evidence` is worked out only where it is written down. `goes_on`: no newer evidence can be due yet, so this one counts still. `since`: of a dark site, when it became so. `begins`: from
+    when on the evidence is.
     """
 
     rule: Rule
@@ -57,11 +62,17 @@ class Sighting:
     reason: str
     evidence: Callable[[], dict[str, Any]]
     since: datetime | None = None
+    begins: datetime | None = None
+    goes_on: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A vehicle or a meter as it reported last. Its site is its own, or its meter's."""
+    """A vehicle or a meter as it reported last. Its site is its own, or its meter's.
+
+    `received_at` is when its newest reading came, `late_at` when an older one came last: it may live, with a clock that was set back, or
+    something on the way delivers what it had kept.
+    """
 
     subject: Subject
     site_id: str | None
@@ -70,41 +81,69 @@ class Device:
     rhythm_s: int
     is_charging: bool
     battery_temp_centi_c: int | None = None
+    late_at: datetime | None = None
+
+    @property
+    def heard_at(self) -> datetime:
+        """When anything came from it last."""
+        return self.received_at if self.late_at is None or self.late_at < self.received_at else self.late_at
+
+    @property
+    def stale_s(self) -> int:
+        """From so much silence on it is stale."""
+        return STALE_RHYTHMS * max(self.rhythm_s, LEAST_RHYTHM_S)
 
 
 def efficiency(
-    vehicle_id: str, site_id: str | None, since: datetime, until: datetime, summary: Summary, judged: Margin | None
+    vehicle_id: str, site_id: str | None, since: datetime, until: datetime, summary: Summary, judged: Margin | None, to: datetime
 ) -> Iterable[Sighting]:
-    """Both rules that an efficiency answers; `judged` where its verdict is ok or low."""
+    """Both rules that an efficiency answers; `judged` where its verdict is ok or low. `to`: readings up to there were looked at."""
     subject = Subject("vehicle", vehicle_id)
+    rhythm_s = max(summary.evidence.dc.rhythm_s, summary.evidence.ac.rhythm_s)
+    goes_on = rhythm_s > LEAST_RHYTHM_S and to - until < timedelta(seconds=rhythm_s)
 
     def evidence() -> dict[str, Any]:
         return efficiency_evidence(since, until, summary, judged)
 
-    low = Observation(judged.margin if judged else None, summary.severity or "warning")
-    yield Sighting("low_efficiency", subject, site_id, low, PLAIN, until, summary.reason, evidence)
+    low = Observation(judged.margin, summary.severity or "warning", sure=surely(summary.evidence, judged)) if judged else Observation(None)
+    yield Sighting("low_efficiency", subject, site_id, low, PLAIN, until, summary.reason, evidence, begins=since, goes_on=goes_on)
     suspect = Observation(-1.0 if summary.verdict is Verdict.SUSPECT_MEASUREMENT else 1.0)
-    yield Sighting("suspect_measurement", subject, site_id, suspect, PLAIN, until, summary.reason, evidence)
+    yield Sighting("suspect_measurement", subject, site_id, suspect, PLAIN, until, summary.reason, evidence, goes_on=goes_on)
+
+
+def surely(evidence: Evidence, judged: Margin) -> float:
+    """The margin by which a vehicle is known to be well again."""
+    return judged.sure - _edge(evidence)
+
+
+def _edge(evidence: Evidence) -> float:
+    """What the beginning of a charge shows too much of when the vehicle reads later than its meter: a reading's worth, next to that of an hour."""
+    charging_s = evidence.plain_charging_s
+    if not charging_s or charging_s >= _HOUR_S:
+        return 0.0
+    return max(evidence.dc.rhythm_s, evidence.ac.rhythm_s) * (1 / charging_s - 1 / _HOUR_S)
 
 
 def silent(device: Device, settings: AlertSettings, now: datetime, is_known: bool) -> Sighting | None:
     """How long nothing came from a device; None for one that is gone, unless the rule `is_known` to stand somewhere for it."""
-    silence = now - device.received_at
+    silence = now - device.heard_at
     if silence > GONE and not is_known:
         return None
     kind, device_id = device.subject
     rhythm_s = max(device.rhythm_s, LEAST_RHYTHM_S)
     after = settings.of("device_silent", "afterRhythms", kind, device_id, device.site_id)
-    stale_s = STALE_RHYTHMS * rhythm_s
+    stale_s = device.stale_s
     margin: float | None = stale_s - silence.total_seconds()
+    # What was only late is a sign of life, but ends no silence: something on the way may deliver what it had kept.
+    sure = stale_s - (now - device.received_at).total_seconds()
     if silence < -AHEAD:
         margin = None
     elif not device.is_charging and settings.of("device_silent", "onlyWhileCharging", kind, device_id, device.site_id):
-        margin = float(stale_s)
+        margin = sure = float(stale_s)
 
     def evidence() -> dict[str, Any]:
         return {
-            "lastReceivedAt": _z(device.received_at),
+            "lastReceivedAt": _z(device.heard_at),
             "lastRecordedAt": _z(device.recorded_at),
             "rhythmS": device.rhythm_s,
             "silentS": round(silence.total_seconds()),
@@ -112,9 +151,10 @@ def silent(device: Device, settings: AlertSettings, now: datetime, is_known: boo
             "charging": device.is_charging,
         }
 
-    timing = Timing(hold_s=(after - STALE_RHYTHMS) * rhythm_s, recover_s=stale_s, clear=0.0)
+    # Recovering outlasts what a single reading is good for.
+    timing = Timing(hold_s=max(after - STALE_RHYTHMS, LEAST_CHANCES) * rhythm_s, recover_s=2 * stale_s, clear=0.0)
     reason = f"nothing received for {_lasting(silence)}; it reports every {device.rhythm_s} s"
-    return Sighting("device_silent", device.subject, device.site_id, Observation(margin), timing, None, reason, evidence)
+    return Sighting("device_silent", device.subject, device.site_id, Observation(margin, sure=sure), timing, None, reason, evidence)
 
 
 def hot(device: Device, settings: AlertSettings, now: datetime) -> Sighting:
@@ -136,8 +176,8 @@ def dark(subject: Subject, devices: Sequence[Device], share_limit: float, now: d
     """How large a share of a site's devices, or of all, fell silent together and still is; None where they are too few to say."""
     if len(devices) < LEAST_DARK:
         return None
-    away = sorted((d for d in devices if _is_stale(d, now)), key=lambda d: d.received_at)
-    together = _most_together(away)
+    away = sorted((d for d in devices if _is_stale(d, d.received_at, now)), key=lambda d: d.received_at)
+    together = _without_living(_most_together(away), now)
     share = len(together) / len(devices) if len(together) >= LEAST_DARK else 0.0
     since = together[0].received_at if together else None
 
@@ -154,12 +194,26 @@ def dark(subject: Subject, devices: Sequence[Device], share_limit: float, now: d
     reason = f"{len(together)} of {len(devices)} devices fell silent within {TOGETHER // timedelta(minutes=1)} minutes"
     site_id = subject.id if subject.kind == "site" else None
     observation = Observation(share_limit - share, "critical")
-    return Sighting("site_dark", subject, site_id, observation, DARK, None, reason, evidence, since if share > share_limit else None)
+    timing = _dark_timing(together)
+    return Sighting("site_dark", subject, site_id, observation, timing, None, reason, evidence, since if share > share_limit else None)
 
 
-def _is_stale(device: Device, now: datetime) -> bool:
-    silence = now - device.received_at
-    return timedelta(seconds=STALE_RHYTHMS * max(device.rhythm_s, LEAST_RHYTHM_S)) < silence <= GONE
+def _dark_timing(together: Sequence[Device]) -> Timing:
+    """After a step of our clock, or a restart, every device has the time to report again."""
+    slowest_s = max((device.stale_s / STALE_RHYTHMS for device in together), default=0.0)
+    return replace(DARK, hold_s=max(DARK.hold_s, LEAST_CHANCES * slowest_s))
+
+
+def _is_stale(device: Device, heard_at: datetime, now: datetime) -> bool:
+    return timedelta(seconds=device.stale_s) < now - heard_at <= GONE
+
+
+def _without_living(together: Sequence[Device], now: datetime) -> Sequence[Device]:
+    """Without those of whom only older readings come, where these are most: their clocks were set back. Else something on the way delivers
+    what it had kept, which says nothing of now.
+    """
+    silent = [device for device in together if _is_stale(device, device.heard_at, now)]
+    return silent if 2 * len(silent) < len(together) else together
 
 
 def _most_together(away: Sequence[Device]) -> Sequence[Device]:

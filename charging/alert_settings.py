@@ -71,10 +71,13 @@ def _checked(name: str, kind: Number | Choice, value: Any) -> Any:
         if not any(value is one or (isinstance(one, str) and value == one) for one in kind.values):
             raise ValueError(f"{name} is one of {', '.join(_written(one) for one in kind.values)}, not {value!r}")
         return value
-    if isinstance(value, bool) or not isinstance(value, int | float) or (kind.whole and value != int(value)):
-        raise ValueError(f"{name} is a {'whole ' if kind.whole else ''}number, not {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{name} is a number, not {value!r}")  # noqa: TRY004 - what people wrote will not do, like any other value
+    # Before asking whether it is whole: neither infinity nor NaN is, and neither can be asked.
     if not kind.least <= value <= kind.most:
-        raise ValueError(f"{name} is from {kind.least:g} to {kind.most:g} {kind.unit}, not {value:g}")
+        raise ValueError(f"{name} is from {kind.least:g} to {kind.most:g} {kind.unit}, not {value!s:.20}")
+    if kind.whole and value != int(value):
+        raise ValueError(f"{name} is a whole number, not {value!r}")
     return value
 
 

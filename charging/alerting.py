@@ -40,20 +40,35 @@ class Observation:
 
     `margin` is the distance to where the rule begins to be broken, negative where it is; None or NaN where there is no evidence.
     `is_new` says whether anything came since the evidence that counted last: what was judged before is not judged again.
+    `sure` is the margin by which it is known to be well again, where that is less than `margin`.
     """
 
     margin: float | None
     severity: Severity = "warning"
     is_new: bool = True
+    sure: float | None = None
 
     @property
     def says_nothing(self) -> bool:
         return self.margin is None or math.isnan(self.margin)
 
+    @property
+    def is_below(self) -> bool:
+        """Whether the rule is broken."""
+        return self.margin is not None and self.margin < 0
+
+    @property
+    def clearance(self) -> float:
+        """What recovering is judged by; of an observation that says something."""
+        assert self.margin is not None
+        return self.margin if self.sure is None else min(self.margin, self.sure)
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a rule stands for a subject. `held_s`: for how long evaluations have agreed; `nothing_s`: for how long there was no evidence."""
+    """Where a rule stands for a subject. `held_s`: for how long evaluations have agreed, of a firing one that it is critical; `nothing_s`: for
+    how long there was no evidence.
+    """
 
     state: State
     since: datetime
@@ -87,7 +102,13 @@ def step(
     if standing is None:
         return _from_ok(seen.margin, at)
     standing = replace(standing, nothing_s=0.0)
-    return _FROM[standing.state](standing, seen.margin, passed_s, at, timing)
+    return _FROM[standing.state](standing, seen, passed_s, at, timing)
+
+
+def severity(standing: Standing | None, seen: Observation, timing: Timing) -> Severity:
+    """What a running alert may be called now: one that fired as a warning is critical when that held for as long as it takes to fire."""
+    is_critical = standing is not None and standing.state == "firing" and standing.held_s >= timing.hold_s
+    return "critical" if seen.severity == "critical" and is_critical else "warning"
 
 
 def switched_off(standing: Standing) -> Step:
@@ -113,8 +134,8 @@ def _from_ok(margin: float, at: datetime) -> _Result:
     return Standing("pending", at), Step("ok", "pending", "below the line")
 
 
-def _from_pending(standing: Standing, margin: float, passed_s: float, at: datetime, timing: Timing) -> _Result:
-    if margin >= 0:
+def _from_pending(standing: Standing, seen: Observation, passed_s: float, at: datetime, timing: Timing) -> _Result:
+    if not seen.is_below:
         return None, Step("pending", "ok", "above the line again")
     held_s = standing.held_s + passed_s
     if held_s < timing.hold_s:
@@ -122,16 +143,17 @@ def _from_pending(standing: Standing, margin: float, passed_s: float, at: dateti
     return Standing("firing", at), Step("pending", "firing", f"below the line for {_minutes(held_s)}")
 
 
-def _from_firing(standing: Standing, margin: float, _passed_s: float, at: datetime, timing: Timing) -> _Result:
-    if margin < timing.clear:
-        return standing, None
+def _from_firing(standing: Standing, seen: Observation, passed_s: float, at: datetime, timing: Timing) -> _Result:
+    if seen.clearance < timing.clear:
+        held_s = min(standing.held_s + passed_s, timing.hold_s) if seen.is_below and seen.severity == "critical" else 0.0
+        return replace(standing, held_s=held_s), None
     return Standing("recovering", at), Step("firing", "recovering", "well above the line")
 
 
-def _from_recovering(standing: Standing, margin: float, passed_s: float, at: datetime, timing: Timing) -> _Result:
-    if margin < 0:
+def _from_recovering(standing: Standing, seen: Observation, passed_s: float, at: datetime, timing: Timing) -> _Result:
+    if seen.is_below:
         return Standing("firing", at), Step("recovering", "firing", "below the line again")
-    if margin < timing.clear:
+    if seen.clearance < timing.clear:
         return replace(standing, held_s=0.0), None
     held_s = standing.held_s + passed_s
     if held_s < timing.recover_s:

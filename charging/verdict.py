@@ -17,6 +17,8 @@ IMPOSSIBLE_RATIO = 1.02
 STUCK_S = 30 * 60
 STUCK_AC_MILLIWH = MILLIWH_PER_KWH
 CRITICAL_BELOW_LOW = 0.10
+# Uncertainty that counts for a charger which is to be well again; what is more counts against it.
+SURE_SLACK = 0.02
 
 
 class Verdict(StrEnum):
@@ -112,13 +114,15 @@ def summarise(
 @dataclass(frozen=True, slots=True)
 class Margin:
     """How far a judged efficiency is from where it is low: `judged` (conditioning, standby and gaps apart) against `line`, which is the
-    lower edge of what is expected less the uncertainty `slack`, or a plain threshold; below `critical_line` it is critical. Ratios.
+    lower edge of what is expected less the uncertainty `slack`, or a plain threshold; below `critical_line` it is critical. `least` is the
+    same efficiency with what is missing read the other way. Ratios.
     """
 
     judged: float
     line: float
     slack: float
     critical_line: float
+    least: float
 
     @property
     def margin(self) -> float:
@@ -131,6 +135,11 @@ class Margin:
         if self.judged >= self.line:
             return None
         return "critical" if self.judged < self.critical_line else "warning"
+
+    @property
+    def sure(self) -> float:
+        """The margin by which it is known to be well again: what is missing or uncertain is held neither against a charger nor for it."""
+        return self.least - self.line - 2 * max(0.0, self.slack - SURE_SLACK)
 
 
 def margin(evidence: Evidence, thresholds: Thresholds = Thresholds(), learned: Learned | None = None, is_dc: bool | None = None) -> Margin:
@@ -150,12 +159,13 @@ def verdict_and_margin(
 def _margin(case: "_Case") -> Margin:
     if case.plain_ratio is None:
         raise ValueError("this evidence was not judged")
+    best, least = _best(case, case.plain_ratio), _least(case, case.plain_ratio)
     if case.band:
         slack = _slack(case)
         edge = case.band.low - slack
-        return Margin(_best(case, case.plain_ratio), edge, slack, edge - CRITICAL_BELOW_LOW)
+        return Margin(best, edge, slack, edge - CRITICAL_BELOW_LOW, least)
     plain = case.thresholds
-    return Margin(_best(case, case.plain_ratio), plain.plain_low, 0.0, plain.plain_critical)
+    return Margin(best, plain.plain_low, 0.0, plain.plain_critical, least)
 
 
 def nobodys(evidence: Evidence) -> Summary:
@@ -382,6 +392,11 @@ def _low(case: _Case) -> _Found:
 def _best(case: _Case, plain_ratio: float) -> float:
     """What is missing is not held against the charger: low is what is low as reported and with the gaps filled in."""
     return max(plain_ratio, plain_ratio if case.filled_ratio is None else case.filled_ratio)
+
+
+def _least(case: _Case, plain_ratio: float) -> float:
+    """Nor for it: where the meter's readings are missing, the efficiency as reported is too good."""
+    return min(plain_ratio, plain_ratio if case.filled_ratio is None else case.filled_ratio)
 
 
 def _slack(case: _Case) -> float:

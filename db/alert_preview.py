@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from charging.alert_replay import Episode, Look, episodes
-from charging.alert_rules import PLAIN
+from charging.alert_rules import PLAIN, surely
 from charging.alert_settings import AlertSettings, Rule
 from charging.policy import Policy
 from charging.verdict import Verdict
@@ -158,30 +158,29 @@ _Sites = Mapping[Any, str | None]
 
 
 def _of_efficiency(conn: Conn, some: Sequence[Device], sites: _Sites, looked: range, before: Rules, after: Rules) -> _Found:
-    for vehicle_id, seen in replay.sights(conn, [vehicle_id for _, vehicle_id in some], looked, before.policy):
+    ids = [vehicle_id for _, vehicle_id in some]
+    # Where the same is expected of all, they would have been found low as often.
+    same = all(before.policy.thresholds_of(one) == after.policy.thresholds_of(one) for one in ids)
+    policies = (before.policy,) if same else (before.policy, after.policy)
+    for vehicle_id, seen in replay.sights(conn, ids, looked, *policies):
         device = ("vehicle", vehicle_id)
         was, would = (rules.settings.is_on("low_efficiency", *device, sites.get(device)) for rules in (before, after))
-        found = _low_episodes(vehicle_id, seen, looked)
-        # Where the same is expected of it, it would have been found low as often.
-        same = before.policy.thresholds_of(vehicle_id) == after.policy.thresholds_of(vehicle_id)
-        new = found if same or not would else _low_episodes(vehicle_id, seen, looked, after.policy)
-        yield device, (found if was else [], new if would else [])
+        found = [episodes(_low(one), PLAIN, replay.QUARTER, replay.ends(looked[-1])) for one in seen]
+        yield device, (found[0] if was else [], found[-1] if would else [])
 
 
-def _low_episodes(vehicle_id: str, seen: Iterable[Sight], looked: range, policy: Policy | None = None) -> list[Episode]:
-    """As it was judged, or by another policy."""
-    return episodes(_low(vehicle_id, seen, policy), PLAIN, replay.QUARTER, replay.ends(looked[-1]))
-
-
-def _low(vehicle_id: str, seen: Iterable[Sight], policy: Policy | None) -> Iterator[Look]:
+def _low(seen: Iterable[Sight]) -> Iterator[Look]:
     for one in seen:
-        judged = policy.margin(vehicle_id, one.evidence) if policy and one.margin and one.evidence else one.margin
-        margin, severity = (judged.margin, judged.severity) if judged else (None, None)
-        yield Look(replay.ends(one.number), replay.ends(one.known_to), margin, severity or "warning")
+        at, known_to, begins = replay.ends(one.number), replay.ends(one.known_to), replay.ends(one.begins - 1)
+        if one.margin and one.evidence:
+            sure = surely(one.evidence, one.margin)
+            yield Look(at, known_to, one.margin.margin, one.margin.severity or "warning", sure, begins)
+        else:
+            yield Look(at, known_to, None)
 
 
 def _of_suspect(conn: Conn, some: Sequence[Device], sites: _Sites, looked: range, before: Rules, after: Rules) -> _Found:
-    for vehicle_id, seen in replay.sights(conn, [vehicle_id for _, vehicle_id in some], looked, before.policy):
+    for vehicle_id, (seen,) in replay.sights(conn, [vehicle_id for _, vehicle_id in some], looked, before.policy):
         found = episodes(_suspect(seen), PLAIN, replay.QUARTER, replay.ends(looked[-1]))
         device = ("vehicle", vehicle_id)
         was, would = (rules.settings.is_on("suspect_measurement", *device, sites.get(device)) for rules in (before, after))

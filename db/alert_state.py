@@ -81,8 +81,8 @@ def devices(conn: Conn, now: datetime) -> list[Device]:
     found = []
     for kind, (statement, is_vehicle) in {"vehicle": (_VEHICLES, True), "meter": (_METERS, False)}.items():
         for row in conn.execute(statement, {"now": now}).fetchall():
-            device_id, site_id, received_at, recorded_at, rhythm_s, milliwh = row[:6]
-            temp = row[6] if is_vehicle else None
+            device_id, site_id, received_at, recorded_at, rhythm_s, milliwh, late_at = row[:7]
+            temp = row[7] if is_vehicle else None
             found.append(
                 Device(
                     Subject(kind, device_id),  # type: ignore[arg-type]
@@ -92,20 +92,19 @@ def devices(conn: Conn, now: datetime) -> list[Device]:
                     rhythm_s,  # type: ignore[arg-type]
                     milliwh > CHARGING_FLOOR_MILLIWH,  # type: ignore[operator]
                     temp,  # type: ignore[arg-type]
+                    late_at,  # type: ignore[arg-type]
                 )
             )
     return found
 
 
-# Heard of last: late readings, which leave the live row as it is, are a sign of life too.
-_HEARD = "greatest(l.received_at, l.late_at)"
 _VEHICLES = f"""
     WITH assigned AS (SELECT DISTINCT ON (vehicle_id) vehicle_id, meter_id FROM assignment WHERE valid_from <= %(now)s ORDER BY vehicle_id, valid_from DESC)
-    SELECT l.vehicle_id, coalesce(v.site_id, m.site_id), {_HEARD}, l.recorded_at, coalesce(l.rhythm_s, {UNKNOWN_RHYTHM_S}), l.{VEHICLE.energy},
+    SELECT l.vehicle_id, coalesce(v.site_id, m.site_id), l.received_at, l.recorded_at, coalesce(l.rhythm_s, {UNKNOWN_RHYTHM_S}), l.{VEHICLE.energy}, l.late_at,
            l.battery_temp_centi_c
     FROM live_vehicle l LEFT JOIN vehicle v USING (vehicle_id) LEFT JOIN assigned a USING (vehicle_id) LEFT JOIN meter m ON m.meter_id = a.meter_id"""
 _METERS = f"""
-    SELECT l.meter_id, m.site_id, {_HEARD}, l.recorded_at, coalesce(l.rhythm_s, {UNKNOWN_RHYTHM_S}), l.{METER.energy}
+    SELECT l.meter_id, m.site_id, l.received_at, l.recorded_at, coalesce(l.rhythm_s, {UNKNOWN_RHYTHM_S}), l.{METER.energy}, l.late_at
     FROM live_meter l LEFT JOIN meter m USING (meter_id)"""
 
 

@@ -122,7 +122,7 @@ class Rows(NamedTuple):
 def _readings(out_dir: Path, fleet: Fleet, faults: Faults, first_day: int, days: int) -> Counts:
     """Write all days. Counts the rows of each stream, and among them the second copies."""
     world = World(fleet, first_day * DAY_MIN, faults)
-    streams = [_Stream(fleet, faults, VEHICLES), _Stream(fleet, faults, METERS)]
+    streams = [Stream(fleet, faults, VEHICLES), Stream(fleet, faults, METERS)]
     counts = {stream.name: Counter[str]() for stream in streams}
     for day in range(first_day, first_day + days):
         minutes = [world.next() for _ in range(DAY_MIN)]
@@ -134,7 +134,7 @@ def _readings(out_dir: Path, fleet: Fleet, faults: Faults, first_day: int, days:
 
 
 @dataclass
-class _Stream:
+class Stream:
     """The readings of all vehicles or of all meters, a day of delivery after another."""
 
     fleet: Fleet

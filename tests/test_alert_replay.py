@@ -79,8 +79,8 @@ def evaluated(world: World, rule: str) -> Found:
 
 def replayed(world: World, start: datetime, end: datetime, rule: str) -> Found:
     found: Found = []
-    for vehicle_id, seen in replay.sights(world.conn, [VAN, TRUCK, ONCE], replay.quarters_of(start, end), Policy()):
-        looks = alert_preview._low(vehicle_id, seen, None) if rule == "low_efficiency" else alert_preview._suspect(seen)
+    for vehicle_id, (seen,) in replay.sights(world.conn, [VAN, TRUCK, ONCE], replay.quarters_of(start, end), Policy()):
+        looks = alert_preview._low(seen) if rule == "low_efficiency" else alert_preview._suspect(seen)
         for one in episodes(looks, Timing(), QUARTER, end):
             found.append((vehicle_id, one.fired_at, one.resolved_at, one.severity))
     return sorted(found, key=lambda one: one[:2])

@@ -61,6 +61,25 @@ def test_a_window_is_lengthened_until_it_can_be_judged(world: World) -> None:
     assert found.summary.ac_kwh == pytest.approx(11.4)
 
 
+def test_a_window_in_doubt_is_lengthened_until_it_decides(world: World) -> None:
+    """With a counter of 0.1 kWh, 86.6 % are below 88.4 % by less than an hour's uncertainty, and by more than that of three."""
+    world.assign(VAN, DEPOT)
+    world.store(METER, flow(METER, DEPOT, at(4), 300, 11, step_wh=100))
+    world.store(VEHICLE, flow(VEHICLE, VAN, at(4), 300, 11 * 0.866, step_wh=100))
+    found = seen(world, at(10))[VAN]
+    assert found.since < at(7)
+    assert found.summary.verdict is Verdict.LOW
+
+
+def test_what_a_vehicles_late_readings_may_explain_is_not_low(world: World) -> None:
+    """Twelve minutes of a charge, of which the vehicle's last reading but one is still on its way."""
+    world.assign(VAN, DEPOT)
+    whole = flow(VEHICLE, VAN, at(8), 12, 11 * 0.92)
+    world.store(METER, flow(METER, DEPOT, at(8), 12, 11))
+    world.store(VEHICLE, [*flow(VEHICLE, VAN, at(7), 60, 0), *whole[:6], *whole[7:]])
+    assert VAN not in seen(world, at(9)) or seen(world, at(9))[VAN].summary.verdict is Verdict.OK
+
+
 def test_who_has_no_meter_or_shares_one_gives_no_evidence(world: World) -> None:
     world.assign(VAN, DEPOT)
     world.assign(TRUCK, DEPOT)
@@ -123,8 +142,9 @@ def test_every_window_is_judged_as_it_would_be_by_itself(charging_conn: psycopg.
                 assert performance.summaries(world.conn, one.since, end, [vehicle])[vehicle] == one.summary
                 assert one.summary.verdict in JUDGED
             for vehicle in {VAN, TRUCK} - set(found):
-                for hours in LADDER_H:
-                    assert _last(world, vehicle, meters[vehicle], now, hours) not in JUDGED
+                # Low by no more than doubt is no evidence either.
+                verdicts = {_last(world, vehicle, meters[vehicle], now, hours) for hours in LADDER_H}
+                assert Verdict.LOW in verdicts or not verdicts & JUDGED
 
     try:
         holds()

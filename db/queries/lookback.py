@@ -1,6 +1,7 @@
 """The newest evidence of every vehicle's charging: the shortest stretch before its last charging reading that can be judged.
 
-A window of 60 minutes in the readings' own time, beginning on a quarter of an hour, lengthened to 24 hours at most until it can be judged.
+A window of 60 minutes in the readings' own time, beginning on a quarter of an hour, lengthened to 24 hours at most until it can be judged
+and decides: one that is below the band by less than the uncertainty, or low by no more than doubt, is no evidence for either.
 It ends where the vehicle last charged, so a vehicle that stands still keeps its evidence and gives no new. Worked out by the same `weigh`
 and `Policy.judge` as every other efficiency, from quarters held in memory; one in the process that leads the alerting.
 """
@@ -12,13 +13,27 @@ from itertools import pairwise
 
 import numpy as np
 
+from charging.decisive import Course, decides, falling_milliwh
 from charging.evidence import Evidence
 from charging.policy import Policy
-from charging.verdict import ENOUGH_AC_MILLIWH, Summary, Verdict
+from charging.verdict import ENOUGH_AC_MILLIWH, Margin, Summary, Verdict
 from db.engine import Conn
 from db.gathered import Ints, gathered, instant, instant_us, ints, read, texts
 from db.queries.device_window import DeviceWindow
-from db.queries.weighing import AC_FIELDS, DC_FIELDS, LAST, MILLIWH, NO_SOC, NO_TEMP, QUARTER_US, QUARTERS_AN_HOUR, Quarters, Rhythms, weigh
+from db.queries.weighing import (
+    AC_FIELDS,
+    CHARGING,
+    DC_FIELDS,
+    LAST,
+    MILLIWH,
+    NO_SOC,
+    NO_TEMP,
+    QUARTER_US,
+    QUARTERS_AN_HOUR,
+    Quarters,
+    Rhythms,
+    weigh,
+)
 from db.queries.weighing import evidence as in_words
 from db.sides import METER, VEHICLE
 
@@ -37,11 +52,16 @@ _LONGEST_US = LONGEST // timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Evidence that could be judged, over (since, until]; `until` is the last reading of either side that charged."""
+    """Evidence that could be judged, over (since, until]; `until` is the last reading of either side that charged.
+
+    `judged` where the verdict is ok or low. Where no length decided it is that of the longest that was not low.
+    """
 
     since: datetime
     until: datetime
     summary: Summary
+    judged: Margin | None = None
+    decides: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +153,7 @@ class Lookback:
         slots = self._vehicles.slots(self._at_us - _LONGEST_US, self._at_us)
         did = _Did(self._vehicles, self._meters, alone, slots, self._at_us)
         left = np.flatnonzero(did.last >= 0)
+        undecided: dict[int, tuple[bytes, Seen]] = {}
         for hours in LADDER_H:
             width = hours * QUARTERS_AN_HOUR + 1
             # Less from the grid than can be judged is not worth weighing.
@@ -142,10 +163,14 @@ class Lookback:
             for n, row in zip(ample.tolist(), weighed, strict=True):
                 said = row.tobytes() + alone.meters[n].encode()
                 seen = self._seen(alone, n, row.tolist(), said, policy, did, width)
-                if seen:
+                if seen and seen.decides:
                     done[n] = True
                     yield alone.ids[n], said, seen
+                elif seen and seen.summary.verdict is Verdict.OK:
+                    undecided[n] = said, seen
             left = left[~done[left]]
+        for n in sorted(undecided.keys() & set(left.tolist())):
+            yield alone.ids[n], *undecided[n]
 
     def _seen(self, alone: _Alone, n: int, row: list[int], said: bytes, policy: Policy, did: "_Did", width: int) -> Seen | None:
         vehicle_id = alone.ids[n]
@@ -155,7 +180,10 @@ class Lookback:
             return before[1]
         evidence: Evidence = in_words(row, (alone.meters[n],), ())
         summary = policy.judge(vehicle_id, evidence)
-        return Seen(since, until, summary) if summary.verdict in JUDGED else None
+        if summary.verdict not in JUDGED:
+            return None
+        judged = None if summary.verdict is Verdict.SUSPECT_MEASUREMENT else policy.margin(vehicle_id, evidence)
+        return Seen(since, until, summary, judged, decides(evidence, judged, did.course(n, width)))
 
 
 class _Did:
@@ -186,6 +214,21 @@ class _Did:
     def ac_milliwh(self, rows: Ints, width: int) -> Ints:
         """From the grid within the window of so many quarters."""
         return np.asarray(self._sums[rows, self.last[rows] + 1] - self._sums[rows, self._begin(rows, width)])
+
+    def course(self, row: int, width: int) -> Course:
+        """What the window's sums do not tell."""
+        last = int(self.last[row])
+        window = slice(max(last - width + 1, int(self._first[row])), last + 1)
+        charging = (int(side[CHARGING, row, window].sum()) for side in (self.ac, self.dc))
+        return Course(self._falling_milliwh(row, width), *charging)
+
+    def _falling_milliwh(self, row: int, width: int) -> int:
+        """By how much the last quarter, if it were a whole one, is less than the first."""
+        last = int(self.last[row])
+        begin = max(last - width + 1, int(self._first[row]))
+        # The first reading of a quarter stands for a rhythm, however soon it came.
+        lasted_us = max(int(self.ac[LAST, row, last]), int(self.dc[LAST, row, last]), int(self._rhythms[1][row]) * 1_000_000)
+        return falling_milliwh(int(self.ac[MILLIWH, row, begin]), int(self.ac[MILLIWH, row, last]), lasted_us / 1_000_000)
 
     def window(self, row: int, width: int) -> tuple[datetime, datetime]:
         """(since, until] of the window of so many quarters; it ends with the last charging reading."""

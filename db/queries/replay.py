@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from charging.decisive import Course, decides, falling_milliwh
 from charging.evidence import Evidence
 from charging.policy import Policy
 from charging.verdict import ENOUGH_AC_MILLIWH, METER_UNCERTAINTY, MOST_UNCERTAINTY, Margin, Verdict
@@ -22,7 +23,20 @@ from db.engine import Conn
 from db.gathered import Ints, gathered, instant, instant_us, ints, read, texts
 from db.queries.lookback import JUDGED, LADDER_H
 from db.queries.spans import QUARTERS_AT_ONCE, Span, happened
-from db.queries.weighing import AC_FIELDS, DC_FIELDS, LAST, MILLIWH, NO_SOC, NO_TEMP, QUARTER_US, QUARTERS_AN_HOUR, Quarters, Rhythms, weigh
+from db.queries.weighing import (
+    AC_FIELDS,
+    CHARGING,
+    DC_FIELDS,
+    LAST,
+    MILLIWH,
+    NO_SOC,
+    NO_TEMP,
+    QUARTER_US,
+    QUARTERS_AN_HOUR,
+    Quarters,
+    Rhythms,
+    weigh,
+)
 from db.queries.weighing import evidence as in_words
 
 QUARTER = timedelta(minutes=15)
@@ -47,17 +61,19 @@ class Alone(NamedTuple):
 class Sight:
     """What could be judged at the end of quarter `number`, and to the end of which that stays the newest; None: nobody could say.
 
-    `margin` where it was ok or low.
+    `margin` where it was ok or low. `begins`: the window's first quarter.
     """
 
     number: int
     known_to: int
+    begins: int
     evidence: Evidence | None
     verdict: Verdict | None
     margin: Margin | None
 
 
 _Judged = tuple[Evidence, Verdict, Margin | None]
+_Tried = tuple[int, _Judged, bool]
 
 
 def quarters_of(start: datetime, end: datetime) -> range:
@@ -71,15 +87,17 @@ def ends(number: int) -> datetime:
     return instant((number + 1) * QUARTER_US)
 
 
-def sights(conn: Conn, vehicle_ids: Sequence[str], looked: range, policy: Policy) -> Iterator[tuple[str, list[Sight]]]:
-    """Each vehicle that had a meter to itself, with what the ends of these quarters showed anew, in order, judged by `policy`."""
+def sights(conn: Conn, vehicle_ids: Sequence[str], looked: range, *policies: Policy) -> Iterator[tuple[str, list[list[Sight]]]]:
+    """Each vehicle that had a meter to itself, with what the ends of these quarters showed anew, in order, as each policy judges it."""
     stretches = alone(conn, vehicle_ids, looked)
     for some in _in_portions(stretches):
-        found: dict[str, list[Sight]] = {}
-        for stretch, sight in _Past(conn, some, looked, policy).sights():
-            found.setdefault(stretch.vehicle_id, []).append(sight)
+        found: dict[str, list[list[Sight]]] = {}
+        past = _Past(conn, some, looked)
+        for n, policy in enumerate(policies):
+            for stretch, sight in past.sights(policy):
+                found.setdefault(stretch.vehicle_id, [[] for _ in policies])[n].append(sight)
         for vehicle_id, seen in found.items():
-            yield vehicle_id, sorted(seen, key=lambda one: one.number)
+            yield vehicle_id, [sorted(one, key=lambda sight: sight.number) for one in seen]
 
 
 def _in_portions(stretches: Sequence[Alone]) -> Iterator[list[Alone]]:
@@ -150,8 +168,8 @@ _ASSIGNMENTS = f"""
 class _Past:
     """What some stretches' two sides did in each quarter, in places from the day before the first look on."""
 
-    def __init__(self, conn: Conn, stretches: Sequence[Alone], looked: range, policy: Policy) -> None:
-        self._stretches, self._looked, self._policy = stretches, looked, policy
+    def __init__(self, conn: Conn, stretches: Sequence[Alone], looked: range) -> None:
+        self._stretches, self._looked = stretches, looked
         self._begins = looked.start - _DAY
         spans = [Span(n, s.vehicle_id, s.meter_id, s.first * QUARTER_US, (s.last + 1) * QUARTER_US) for n, s in enumerate(stretches)]
         found = happened(conn, spans, len(spans))
@@ -164,33 +182,49 @@ class _Past:
         self._last = np.array([s.last for s in stretches]) - self._begins
         self._sums = np.concatenate((np.zeros((len(spans), 1), np.int64), np.cumsum(self._ac[MILLIWH], axis=1)), axis=1)
 
-    def sights(self) -> Iterator[tuple[Alone, Sight]]:
+    def sights(self, policy: Policy) -> Iterator[tuple[Alone, Sight]]:
         """Where something charged, there is something new to see, or to miss."""
         row, place = np.nonzero(((self._dc[LAST] > 0) | (self._ac[LAST] > 0))[:, _DAY:])
         looks = _Looks(row, place + _DAY)
         seen: dict[int, _Judged] = {}
+        begins = looks.place.copy()
+        decided = np.zeros(len(row), np.bool_)
         left = np.arange(len(row))
         for hours in LADDER_H:
             width = hours * QUARTERS_AN_HOUR + 1
             ample = left[self._ac_milliwh(looks, left, width) >= ENOUGH_AC_MILLIWH]
-            seen.update(self._judged(looks, ample, width))
-            left = np.array([n for n in left.tolist() if n not in seen], np.int64)
+            first = self._begin(looks, left, width)
+            for n, judged, sure in self._judged(looks, ample, width, policy):
+                # Low by no more than doubt is no evidence; where nothing decides, the longest that was not low is.
+                if sure or judged[1] is Verdict.OK:
+                    seen[n], decided[n] = judged, sure
+                    begins[n] = first[np.searchsorted(left, n)]
+            left = left[~decided[left]]
         known_to = self._known_to(looks, _enough(len(row), seen)).tolist()
         for n, (of, at) in enumerate(zip(row.tolist(), looks.place.tolist(), strict=True)):
-            judged = seen.get(n, (None, None, None))
+            judged = seen[n] if n in seen else (None, None, None)
             lasts = known_to[n] if n in seen else at
-            yield self._stretches[of], Sight(self._begins + at, self._begins + lasts, *judged)
+            yield self._stretches[of], Sight(self._begins + at, self._begins + lasts, self._begins + int(begins[n]), *judged)
 
-    def _judged(self, looks: "_Looks", which: Ints, width: int) -> Iterator[tuple[int, _Judged]]:
+    def _judged(self, looks: "_Looks", which: Ints, width: int, policy: Policy) -> Iterator[_Tried]:
         several = max(1, _CELLS_AT_ONCE // (width + _CONTEXT))
         for begin in range(0, len(which), several):
             some = which[begin : begin + several]
             for n, of, weighed in zip(some.tolist(), looks.row[some].tolist(), self._weigh(looks, some, width).tolist(), strict=True):
                 stretch = self._stretches[of]
                 evidence = in_words(weighed, (stretch.meter_id,), ())
-                verdict, margin = self._policy.verdict_and_margin(stretch.vehicle_id, evidence)
+                verdict, margin = policy.verdict_and_margin(stretch.vehicle_id, evidence)
                 if verdict in JUDGED:
-                    yield n, (evidence, verdict, margin)
+                    yield n, (evidence, verdict, margin), decides(evidence, margin, self._course(looks, n, width))
+
+    def _course(self, looks: "_Looks", n: int, width: int) -> Course:
+        """What the window's sums do not tell."""
+        row, last = int(looks.row[n]), int(looks.place[n])
+        window = slice(int(self._begin(looks, np.array([n]), width)[0]), last + 1)
+        ac, dc = self._ac[:, row, window], self._dc[:, row, window]
+        lasted_us = max(int(ac[LAST, -1]), int(dc[LAST, -1]), int(self._rhythms.ac_s[row]) * 1_000_000)
+        falling = falling_milliwh(int(ac[MILLIWH, 0]), int(ac[MILLIWH, -1]), lasted_us / 1_000_000)
+        return Course(falling, int(ac[CHARGING].sum()), int(dc[CHARGING].sum()))
 
     def _begin(self, looks: "_Looks", which: Ints, width: int) -> Ints:
         """Nothing older than a day counts, nor what was before the vehicle had the meter to itself."""

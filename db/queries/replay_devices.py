@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from charging.alert_replay import Episode, Look, episodes
-from charging.alert_rules import HOT, LEAST_RHYTHM_S, STALE_RHYTHMS
+from charging.alert_rules import HOT, LEAST_CHANCES, LEAST_RHYTHM_S, STALE_RHYTHMS
 from charging.evidence import UNKNOWN_RHYTHM_S
 from db.engine import Conn
 from db.gathered import Ints, gathered, instant, instant_us, ints, read, texts
@@ -108,9 +108,9 @@ def silent(
 
 
 def _alerts(gaps: Sequence[_Gap], rhythm_s: int, patience: Patience, looked: range) -> list[Episode]:
-    """A device that is back for less than it takes to be stale has not recovered."""
-    after_us = round(patience.rhythms * rhythm_s * 1_000_000)
-    recover = timedelta(seconds=STALE_RHYTHMS * rhythm_s)
+    """A device that is back for less than twice what it takes to be stale has not recovered."""
+    after_us = round(max(patience.rhythms, STALE_RHYTHMS + LEAST_CHANCES) * rhythm_s * 1_000_000)
+    recover = timedelta(seconds=2 * STALE_RHYTHMS * rhythm_s)
     now_us = looked.stop * QUARTER_US
     found: list[Episode] = []
     for gap in gaps:
