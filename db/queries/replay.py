@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -72,6 +72,7 @@ class Sight:
     margin: Margin | None
 
 
+_NOBODY_SAYS = (None, None, None)
 _Judged = tuple[Evidence, Verdict, Margin | None]
 _Tried = tuple[int, _Judged, bool]
 
@@ -202,9 +203,9 @@ class _Past:
             left = left[~decided[left]]
         known_to = self._known_to(looks, _enough(len(row), seen)).tolist()
         for n, (of, at) in enumerate(zip(row.tolist(), looks.place.tolist(), strict=True)):
-            judged = seen[n] if n in seen else (None, None, None)
+            said: tuple[Any, ...] = seen.get(n) or _NOBODY_SAYS
             lasts = known_to[n] if n in seen else at
-            yield self._stretches[of], Sight(self._begins + at, self._begins + lasts, self._begins + int(begins[n]), *judged)
+            yield self._stretches[of], Sight(self._begins + at, self._begins + lasts, self._begins + int(begins[n]), *said)
 
     def _judged(self, looks: "_Looks", which: Ints, width: int, policy: Policy) -> Iterator[_Tried]:
         several = max(1, _CELLS_AT_ONCE // (width + _CONTEXT))
