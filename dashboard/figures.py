@@ -398,8 +398,9 @@ def _layout(data: Timeline, colours: dict[str, str], revision: str) -> dict[str,
 
 def times(start: datetime, axis: Axis, zone_name: str, rows: Rows, colours: dict[str, str]) -> dict[str, Any]:
     """The time axis of all rows: the whole window, whatever lies in it. What the viewer zooms into is a window of its own."""
+    # Numbers here are places on the axis as they are: plotly takes them over unconverted, and a text for nothing.
     shown = {
-        "autorange": True, "type": "date", "autorangeoptions": {"minallowed": written(axis.ms(start)), "maxallowed": written(axis.ms(axis.end))}, "anchor": f"y{len(rows)}",
+        "autorange": True, "type": "date", "autorangeoptions": {"minallowed": axis.ms(start), "maxallowed": axis.ms(axis.end)}, "anchor": f"y{len(rows)}",
         "gridcolor": colours["grid"], "showline": False, "title": {"text": _axis_title(zone_name, axis.end, axis.tz), "font": {"size": 11}, "standoff": 8},
         "hoverformat": "%a %-d %b %H:%M", "tickangle": 0,
         "tickformatstops": [{"dtickrange": [None, 60_000], "value": "%H:%M:%S\n%-d %b %Y"}, {"dtickrange": [60_000, 86_400_000 - 1], "value": "%H:%M\n%-d %b %Y"}, {"dtickrange": [86_400_000, None], "value": "%-d %b\n%Y"}], "showspikes": True, "spikemode": "across", "spikethickness": 1, "spikedash": "solid", "spikecolor": colours["muted"], "spikesnap": "cursor",

@@ -16,6 +16,8 @@ QUIET = [
 ]
 pytestmark = [pytest.mark.browser, *QUIET]
 TICK_MS = 6_500
+# On the viewer's clocks, whatever zone the browser is in.
+AXIS_IS = "(ends) => document.querySelector('#vehicle-graph .js-plotly-plot')?._fullLayout?.xaxis.range.every((end, n) => String(end).startsWith(ends[n]))"
 DRAWN = "() => document.querySelector('#vehicle-graph .js-plotly-plot')?.calcdata?.length"
 
 
@@ -228,5 +230,6 @@ def test_any_range_is_chosen_by_two_times_and_stands_in_the_address(at: Watched,
     until.press("Enter")
     page.wait_for_url(re.compile("from=2026-11-20T07:00:00Z&to=2026-11-20T19:00:00Z$"))
     expect(page.get_by_text("Chosen", exact=True)).to_be_visible()
+    page.wait_for_function(AXIS_IS, arg=["2026-11-20 08:00", "2026-11-20 20:00"])
     page.go_back()
     expect(page.get_by_text("Chosen", exact=True)).to_have_count(0)
