@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psycopg
 
-from bench import batches, herd, learning, mixed, overload, peers, singles, way_out
+from bench import batches, herd, keys, learning, mixed, overload, peers, singles, way_out
 from bench.installation import PROJECT, BenchError, Installation, Missing, installation
 from bench.machine import described
 from bench.table import Line, markdown, notes
@@ -75,8 +75,14 @@ def _learning(asked: Asked) -> Section:
         return (learning.lines(url, 500, 3.0) if asked.quick else learning.lines(url)), version(url)
 
 
+def _keys(asked: Asked) -> Section:
+    with installation({**asked.settings, **keys.REQUIRED}) as asking, installation(asked.settings) as open_to_all:
+        return (keys.lines(asking, open_to_all, 2, 1) if asked.quick else keys.lines(asking, open_to_all)), version(asking.database_url)
+
+
 MEASUREMENTS: dict[str, Callable[[Asked], Section]] = {
     "singles": _fresh(_singles),
+    "keys": _keys,
     "batches": _fresh(_batches),
     "herd": _fresh(_herd),
     "overload": _fresh(_overload),
