@@ -76,6 +76,31 @@ class Settings(BaseSettings):
         description="Days in the past that may get their first reading per hour: a broken clock must not make thousands of tables.",
     )
     statement_timeout_s: float = Field(5.0, gt=0, description="A statement of the write path or of a page is ended after this.")
+    require_keys: bool = Field(
+        False,
+        description="Whether devices and programs need a key. Off: everybody who reaches the address may send, read and change everything.",
+    )
+    key_readings_per_min: float = Field(
+        30.0,
+        gt=0,
+        description="Readings a minute that a key may send for each device it is bound to, in each web process: a device sends one, and after an outage what it kept.",
+    )
+    key_burst_readings: float = Field(
+        60.0, ge=1, description="Readings that a key may send at once for each device, before its pace counts: an hour's worth."
+    )
+    gateway_readings_per_min: float = Field(
+        0.0, ge=0, description="Readings a minute of a key that may write every device. 0: no limit, since nobody knows how many it serves."
+    )
+    simulator_key: SecretStr | None = Field(
+        None,
+        description="Key of the simulated fleet, where keys are required and it is not given with `--key`: for every device, with the rights write, read and admin. Never shown or logged.",
+    )
+    proxies: int = Field(
+        0,
+        ge=0,
+        le=5,
+        description="How many proxies of your own stand in front: so many entries of X-Forwarded-For are believed. 0: none is.",
+    )
     compact_after_hours: float = Field(
         6.0, ge=0, description="Hours after the end of a UTC day at which its tables are made small, once. 0: never by itself."
     )

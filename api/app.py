@@ -1,5 +1,7 @@
 """The HTTP contract as one Flask application, fenced off from the pages that share it."""
 
+from collections.abc import Callable, Collection
+
 import structlog
 from flask import Response, redirect, request
 from flask_openapi3 import Info, OpenAPI
@@ -29,7 +31,11 @@ from api import (
 from api.asking import Asker
 from api.bulk import routes as bulk
 from api.errors import Problem
-from api.fast_lane import FastLane
+from api.fast_lane import FastLane, shown
+from api.intake import ROUTES
+from api.keys import rights
+from api.keys import routes as keys
+from api.keys.gate import Gate
 from api.lanes import LANES, Lanes
 from api.services import Services
 
@@ -70,6 +76,7 @@ def create(services: Services) -> OpenAPI:
         alert_rules,
         ingestion,
         operations,
+        keys,
     ):
         room.register(app, services)
     asker = Asker(services.reading, services.policies, services.now)
@@ -79,10 +86,25 @@ def create(services: Services) -> OpenAPI:
     app.register_error_handler(Problem, errors.response)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected)
+    _ask_for_keys(app, services.intake.gate, services.rights_of_person)
     _fence(app)
     app.wsgi_app = FastLane(app.wsgi_app, services.intake)  # type: ignore[method-assign]
     app.extensions[LANES] = Lanes(services.intake, asker)
     return app
+
+
+def _ask_for_keys(app: OpenAPI, gate: Gate, of_person: Callable[[], Collection[rights.Right]]) -> None:
+    """Before anything else is told, even that there is no such route. The telemetry routes ask by themselves, on their shorter way too."""
+
+    @app.before_request
+    def refuse_without_key() -> None:
+        path = request.url_rule.rule if request.url_rule else request.path
+        right = rights.needed(request.method, path)
+        if right is None or gate.ring is None or (request.method == "POST" and request.path in ROUTES):
+            return
+        if not request.authorization and right in of_person():
+            return
+        gate.admit(shown(request.environ), right)
 
 
 def _fence(app: OpenAPI) -> None:

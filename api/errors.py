@@ -1,5 +1,6 @@
 """One shape for everything that is not 2xx: application/problem+json (RFC 9457)."""
 
+import math
 import random
 import uuid
 from collections.abc import Mapping, Sequence
@@ -10,14 +11,18 @@ import orjson
 from flask import Response, g
 
 MOST_ERRORS_LISTED = 100
+Headers = tuple[tuple[str, str], ...]
 PROBLEM_TYPE = "application/problem+json"
 RETRY_AFTER_S = (1, 30)  # jittered, so that a fleet turned away does not come back as one
 
 
 class Problem(Exception):
-    """An answer that is an error; `kind` becomes the problem's type, `extra` further members."""
+    """An answer that is an error; `kind` becomes the problem's type, `extra` further members.
 
-    def __init__(self, status: int, kind: str, title: str, detail: str, *, retry: bool = False, **extra: Any) -> None:
+    `retry`: say when to come back, at some time soon or in that many seconds.
+    """
+
+    def __init__(self, status: int, kind: str, title: str, detail: str, *, retry: bool | float = False, **extra: Any) -> None:
         super().__init__(detail)
         self.status, self.kind, self.title, self.detail, self.retry, self.extra = status, kind, title, detail, retry, extra
 
@@ -27,7 +32,7 @@ class Answer:
     """What goes back for one request, whoever puts it on the wire."""
 
     status: int
-    headers: tuple[tuple[str, str], ...]
+    headers: Headers
     body: bytes
 
 
@@ -48,10 +53,9 @@ def as_json(body: object, status: int = 200, headers: Mapping[str, str] | None =
     return Response(orjson.dumps(body), status=status, headers=dict(headers or {}), mimetype=mimetype)
 
 
-def answer(body: object, status: int, request: str, mimetype: str = "application/json", *, retry: bool = False) -> Answer:
+def answer(body: object, status: int, request: str, mimetype: str = "application/json", more: Headers = ()) -> Answer:
     """The same, for those who answer without Flask."""
-    retry_after = (("Retry-After", str(random.randint(*RETRY_AFTER_S))),) if retry else ()  # noqa: S311 -- jitter, not a secret
-    return Answer(status, (("Content-Type", mimetype), ("X-Request-Id", request), *retry_after), orjson.dumps(body))
+    return Answer(status, (("Content-Type", mimetype), ("X-Request-Id", request), *more), orjson.dumps(body))
 
 
 def problem_answer(problem: Problem, request: str) -> Answer:
@@ -64,7 +68,16 @@ def problem_answer(problem: Problem, request: str) -> Answer:
         "requestId": request,
         **problem.extra,
     }
-    return answer(body, problem.status, request, PROBLEM_TYPE, retry=problem.retry)
+    return answer(body, problem.status, request, PROBLEM_TYPE, _headers(problem))
+
+
+def _headers(problem: Problem) -> Headers:
+    if problem.status == 401:
+        return (("WWW-Authenticate", "Bearer"),)
+    if problem.retry is False:
+        return ()
+    least, most = RETRY_AFTER_S if problem.retry is True else (math.ceil(problem.retry), math.ceil(problem.retry) + 1)
+    return (("Retry-After", str(random.randint(least, most))),)  # noqa: S311 -- jitter, not a secret
 
 
 def as_response(made: Answer) -> Response:

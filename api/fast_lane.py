@@ -9,6 +9,7 @@ from werkzeug.wsgi import get_input_stream
 from api.body import Head
 from api.errors import Answer
 from api.intake import ROUTES, Intake
+from api.keys.gate import Presented
 
 _Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
@@ -31,7 +32,12 @@ class FastLane:
 
 def take(intake: Intake, environ: dict[str, Any]) -> Answer:
     """The intake's answer to a request in WSGI's form."""
-    return intake.take(environ["PATH_INFO"], head(environ), lambda most: get_input_stream(environ).read(most))
+    return intake.take(environ["PATH_INFO"], head(environ), lambda most: get_input_stream(environ).read(most), shown(environ))
+
+
+def shown(environ: dict[str, Any]) -> Presented:
+    """What a request in WSGI's form shows of who sends it."""
+    return Presented(environ.get("HTTP_AUTHORIZATION", ""), environ.get("REMOTE_ADDR", ""), environ.get("HTTP_X_FORWARDED_FOR", ""))
 
 
 def head(environ: dict[str, Any]) -> Head:

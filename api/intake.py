@@ -1,7 +1,8 @@
 """What devices post, from the bytes of a request to its receipt. Every way in (event loop, WSGI, Flask) is this one."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -9,7 +10,10 @@ from typing import Any
 from api.body import Head, json_value, refuse_by_head
 from api.committer import Committer, NotStored, Submission
 from api.errors import Answer, Problem, answer, faults, new_request_id, problem_answer, unavailable
-from api.schemas import METER_WIRE, REFUSED, VEHICLE_WIRE, Clock, Fault, Wire, device_id, readings
+from api.keys import bound
+from api.keys.gate import OPEN, Gate, Presented
+from api.keys.ring import Known
+from api.schemas import METER_WIRE, REFUSED, VEHICLE_WIRE, Clock, Fault, Wire, device_id
 from db.ingest import Outcome, Reading
 from db.intake_log import Sample
 from db.sides import METER, VEHICLE
@@ -48,35 +52,36 @@ class Plan:
 
 
 class Intake:
-    """Validates, hands over to the committer and words the receipt. `now` is the server's clock."""
+    """Validates, hands over to the committer and words the receipt. `now` is the server's clock, `gate` asks for keys."""
 
-    def __init__(self, committer: Committer, limits: Limits, now: Callable[[], datetime]) -> None:
-        self.committer, self.limits, self._now = committer, limits, now
+    def __init__(self, committer: Committer, limits: Limits, now: Callable[[], datetime], gate: Gate = OPEN) -> None:
+        self.committer, self.limits, self._now, self.gate = committer, limits, now, gate
 
-    def take(self, route: str, head: Head, read: Callable[[int], bytes]) -> Answer:
+    def take(self, route: str, head: Head, read: Callable[[int], bytes], presented: Presented) -> Answer:
         """The answer, after the commit; the caller's thread waits for it. `read(n)` gives at most n bytes of the body."""
         request = new_request_id()
         try:
             self.refuse_early()
+            known = self.gate.admit(presented, "write")
             refuse_by_head(head, self.limits.body_bytes)
-            plan = self._plan(route, head, read(self.limits.body_bytes + 1), request)
-            return self._receipt(plan, self._commit(plan))
+            plan = self._plan(route, head, read(self.limits.body_bytes + 1), request, known)
+            return self._receipt(plan, self._commit(plan, known))
         except Problem as problem:
             return self.refused(problem, request)
 
-    def begin(self, route: str, head: Head, raw: bytes, finished: "Callable[[Pending], None]") -> "Answer | Pending":
+    def begin(self, route: str, head: Head, raw: bytes, presented: Presented, finished: "Callable[[Pending], None]") -> "Answer | Pending":
         """The answer where it is known at once; else a committing thread calls `finished` with what is returned here."""
         request = new_request_id()
         try:
+            known = self.gate.admit(presented, "write")
             refuse_by_head(head, self.limits.body_bytes)
-            plan = self._plan(route, head, raw, request)
+            plan = self._plan(route, head, raw, request, known)
             if not plan.vehicles and not plan.meters:
                 return self._receipt(plan, [])
             pending = Pending(self, plan)
-            self.committer.enqueue(plan.vehicles, plan.meters, lambda submission: finished(pending.done(submission)))
+            with _paid_back(plan, known):
+                self.committer.enqueue(plan.vehicles, plan.meters, lambda submission: finished(pending.done(submission)))
             return pending
-        except NotStored as refusal:
-            return self.refused(unavailable(refusal.kind, str(refusal)), request)
         except Problem as problem:
             return self.refused(problem, request)
 
@@ -101,13 +106,23 @@ class Intake:
             return self.refused(problem, new_request_id())
         return None
 
-    def _plan(self, route: str, head: Head, raw: bytes, request: str) -> Plan:
+    def _plan(self, route: str, head: Head, raw: bytes, request: str, known: Known | None) -> Plan:
         body = json_value(head, raw, self.limits.body_bytes, self.limits.inflated_bytes)
         clock = Clock.at(self._now(), self.limits.clock_ahead_s, self.limits.oldest_reading_days)
         wire = ROUTES[route]
-        return self._side(wire, body, clock, request) if wire else self._batch(body, clock, request)
+        plan = self._side(wire, body, clock, request, known) if wire else self._batch(body, clock, request, known)
+        if known is not None:
+            self._charge(plan, known)
+        return plan
 
-    def _side(self, wire: Wire, body: Any, clock: Clock, request: str) -> Plan:
+    def _charge(self, plan: Plan, known: Known) -> None:
+        """The first reading was paid for at the gate, before anybody knew how many there are."""
+        if known.account.bucket and plan.received > 1:
+            known.account.bucket.take(plan.received - 1)
+        if bound.FORBIDDEN in plan.samples:
+            self.gate.foreign(known)
+
+    def _side(self, wire: Wire, body: Any, clock: Clock, request: str, known: Known | None) -> Plan:
         if isinstance(body, dict):
             items, pointer = [body], ""
         elif isinstance(body, list):
@@ -115,13 +130,13 @@ class Intake:
         else:
             raise Problem(400, "not_a_reading", "Bad Request", "the body is one reading (a JSON object) or an array of readings")
         self._refuse_giant(len(items))
-        rows, indexes, bad = readings(wire, items, clock, pointer, 0)
+        rows, indexes, bad = bound.readings(wire, items, clock, pointer, 0, known)
         vehicles, meters = (rows, []) if wire is VEHICLE_WIRE else ([], rows)
         return Plan(
             request, vehicles, meters, indexes, bad, len(items), pointer.format, *_blamed(bad, {wire: items}, {wire.side.name: len(rows)})
         )
 
-    def _batch(self, body: Any, clock: Clock, request: str) -> Plan:
+    def _batch(self, body: Any, clock: Clock, request: str, known: Known | None) -> Plan:
         if not isinstance(body, dict):
             raise Problem(400, "not_a_batch", "Bad Request", 'the body is an object {"vehicles": [...], "meters": [...]}')
         vehicles, meters = body.get("vehicles", []), body.get("meters", [])
@@ -131,8 +146,8 @@ class Intake:
         def pointers(index: int) -> str:
             return f"/vehicles/{index}" if index < len(vehicles) else f"/meters/{index - len(vehicles)}"
 
-        vehicle_rows, vehicle_indexes, vehicle_faults = readings(VEHICLE_WIRE, vehicles, clock, "/vehicles/{}", 0)
-        meter_rows, meter_indexes, meter_faults = readings(METER_WIRE, meters, clock, "/meters/{}", len(vehicles))
+        vehicle_rows, vehicle_indexes, vehicle_faults = bound.readings(VEHICLE_WIRE, vehicles, clock, "/vehicles/{}", 0, known)
+        meter_rows, meter_indexes, meter_faults = bound.readings(METER_WIRE, meters, clock, "/meters/{}", len(vehicles), known)
         indexes, bad = vehicle_indexes + meter_indexes, vehicle_faults + meter_faults
         kept = {VEHICLE.name: len(vehicle_rows), METER.name: len(meter_rows)}
         blamed = _blamed(bad, {VEHICLE_WIRE: vehicles, METER_WIRE: meters}, kept)
@@ -143,13 +158,11 @@ class Intake:
         if count > most:
             raise Problem(413, "batch_too_large", "Content Too Large", f"{count} readings in one request; {most} is the limit")
 
-    def _commit(self, plan: Plan) -> list[Outcome]:
+    def _commit(self, plan: Plan, known: Known | None) -> list[Outcome]:
         if not plan.vehicles and not plan.meters:
             return []
-        try:
+        with _paid_back(plan, known):
             return self.committer.submit(plan.vehicles, plan.meters, self.limits.commit_wait_s)
-        except NotStored as refusal:
-            raise unavailable(refusal.kind, str(refusal)) from None
 
     def receipt(self, plan: Plan, submission: Submission) -> Answer:
         """The answer to a request that was committed, or was not."""
@@ -168,6 +181,8 @@ class Intake:
         if errors:
             self._count(plan, outcomes, errors)
         if rejected and rejected == plan.received:
+            if all(fault["code"] == bound.FORBIDDEN for fault in errors):
+                raise Problem(403, bound.FORBIDDEN, "Forbidden", "this key may write none of these devices", **counts, **faults(errors))
             detail = "the reading was not stored" if rejected == 1 else "none of the readings was stored"
             raise Problem(422, "invalid_readings", "Unprocessable Content", detail, **counts, **faults(errors))
         status = 207 if errors else 201 if accepted else 200
@@ -181,6 +196,17 @@ class Intake:
                 code, detail = REFUSED[outcome]
                 samples.setdefault(code, {"deviceId": reading[0], "pointer": "/timestamp", "detail": detail})
         self.committer.tally.rejected(self._now(), plan.faulty, Counter(str(fault["code"]) for fault in errors), samples)
+
+
+@contextmanager
+def _paid_back(plan: Plan, known: Known | None) -> Iterator[None]:
+    """What was not stored because of us costs the key nothing: it has to be sent again. Raises Problem 503 for NotStored."""
+    try:
+        yield
+    except NotStored as refusal:
+        if known is not None and known.account.bucket:
+            known.account.bucket.take(-plan.received)
+        raise unavailable(refusal.kind, str(refusal)) from None
 
 
 @dataclass(slots=True, eq=False)

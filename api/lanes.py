@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from api.asking import Asker
-from api.errors import Answer
+from api.errors import Answer, Problem, new_request_id, problem_answer
 from api.intake import Intake
+from api.keys.gate import Presented
 from api.plain_http import PlainRequest
 
 LANES = "voltledger-lanes"  # under this name a Flask application keeps them, and our gunicorn worker finds them
@@ -25,18 +26,27 @@ class Waiting(Protocol):
 
 
 class Lanes:
-    """`begin` with a plain request; `wait_s` is how long one may wait."""
+    """`begin` with a plain request; `wait_s` is how long one may wait. `own_sockets`: a socket is one sender's, and no proxy's for many."""
 
     def __init__(self, intake: Intake, asker: Asker) -> None:
         self._intake, self._asker = intake, asker
         self.wait_s = intake.limits.commit_wait_s
+        self.own_sockets = intake.gate.proxies == 0
 
     def refusal(self, request: PlainRequest) -> Answer | None:
         """The 503 for a request that would be parsed for nothing, if it would."""
         return self._intake.refusal() if request.vehicle_id is None else None
 
-    def begin(self, request: PlainRequest, finished: Callable[[Waiting], None]) -> Answer | Waiting:
-        """The answer where it is known at once; else `finished` is called, by another thread, with what is returned here."""
+    def begin(self, request: PlainRequest, address: str, finished: Callable[[Waiting], None]) -> Answer | Waiting:
+        """The answer where it is known at once; else `finished` is called, by another thread, with what is returned here.
+
+        `address` is whose socket it came from.
+        """
+        presented = Presented(request.authorization, address, request.forwarded)
         if request.vehicle_id is not None:
+            try:
+                self._intake.gate.admit(presented, "read")
+            except Problem as problem:
+                return problem_answer(problem, new_request_id())
             return self._asker.begin(request.vehicle_id, finished)
-        return self._intake.begin(request.route, request.head, request.body, finished)
+        return self._intake.begin(request.route, request.head, request.body, presented, finished)

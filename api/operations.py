@@ -9,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from api.committer import Committer, NotStored
 from api.errors import Problem, as_json
+from api.keys.gate import Gate
 from api.services import Services
 from db import partitions
 
@@ -20,6 +21,7 @@ def register(app: OpenAPI, services: Services) -> None:
     """/healthz, /readyz, /metrics"""
     registry = CollectorRegistry()
     registry.register(_Ingestion(services.intake.committer))
+    registry.register(_Keys(services.intake.gate))
 
     @app.get("/healthz", tags=[_TAG], summary="The process is alive")
     def get_healthz() -> Response:
@@ -31,6 +33,8 @@ def register(app: OpenAPI, services: Services) -> None:
             services.intake.committer.refuse_early()
         except NotStored as refusal:
             raise Problem(503, refusal.kind, "Not Ready", str(refusal), retry=True) from None
+        if services.intake.gate.blind():
+            raise Problem(503, "keys_unknown", "Not Ready", "the keys cannot be read from the database", retry=True)
         with services.connection() as conn:
             ahead = partitions.days_ahead(conn, services.now())
         if ahead == 0:
@@ -67,6 +71,19 @@ class _Ingestion:
         yield CounterMetricFamily("voltledger_commits", "Transactions that wrote readings", value=counts.get("commits", 0))
         yield GaugeMetricFamily("voltledger_queue_readings", "Readings that wait for a commit", value=self._committer.waiting_readings)
         yield GaugeMetricFamily("voltledger_last_commit_seconds", "Duration of the last commit", value=self._committer.last_commit_s)
+
+
+class _Keys:
+    """What the gate refused, by code; never by key or address, which would be a metric for each."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    def collect(self) -> Iterator[Metric]:
+        metric = CounterMetricFamily("voltledger_key_refusals", "Requests refused for their key, by code", labels=["code"])
+        for code, count in sorted(self._gate.refusals.items()):
+            metric.add_metric([code], count)
+        yield metric
 
 
 def _labelled(name: str, words: str, label: str, counts: Mapping[str, float], prefix: str) -> Metric:

@@ -6,11 +6,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field
 
+from api.keys.rights import RIGHTS, Right
+from api.keys.secret import KEY_ID_PATTERN
 from api.schemas import ID_PATTERN
 from charging.verdict import Verdict
 from db.assignment_changes import MOST_NOTE, MOST_WHO
 
 _ID = ID_PATTERN.replace(r"\Z", "$")
+MOST_BOUND = 5_000  # devices in one key: beyond that it is a site's or a gateway's
 _TEXT = r"^[^\x00-\x1f\x7f]*$"  # a line of text: PostgreSQL keeps no NUL, and nobody needs the others
 By = Annotated[str, Field(min_length=1, max_length=MOST_WHO, pattern=_TEXT, description="Who; the remote address if absent")]
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=_TEXT)]
@@ -344,3 +347,44 @@ class NoticesQuery(Query):
     id: int | None = Field(None, ge=1, le=2**62, description="Only this notice")
     after: int | None = Field(None, ge=1, le=2**62, description="The last noticeId of the page before")
     limit: int = Field(100, ge=1, le=1000)
+
+
+class KeyPath(BaseModel):
+    """/{keyId}"""
+
+    keyId: str = Field(pattern=KEY_ID_PATTERN)
+
+
+class KeyBody(BaseModel):
+    """A new key: what it may do, and for which devices it may write."""
+
+    name: Name
+    rights: list[Right] = Field(
+        ["write"], min_length=1, max_length=len(RIGHTS), description="write: readings; read: analytics and exports; admin: the rest"
+    )
+    binding: Literal["none", "device", "list", "site", "gateway"] = Field(
+        description="Whose readings it may write: one device's, those of a list, of all that belongs to a site, anybody's, or none"
+    )
+    vehicleIds: list[Annotated[str, Field(pattern=_ID)]] = Field([], max_length=MOST_BOUND, description="device or list")
+    meterIds: list[Annotated[str, Field(pattern=_ID)]] = Field([], max_length=MOST_BOUND, description="device or list")
+    siteId: str | None = Field(None, pattern=_ID, description="site")
+    expiresAt: AwareDatetime | None = Field(None, description="RFC 3339 with an offset; absent or null: never")
+    by: By | None = None
+    note: Note | None = None
+
+
+class RotateBody(BaseModel):
+    """Another secret for a key."""
+
+    previousUntil: AwareDatetime | None = Field(
+        None, description="Until when the secret it has holds too, so that the device can be changed over; 24 hours from now if absent"
+    )
+    by: By | None = None
+    note: Note | None = None
+
+
+class RevokeQuery(Query):
+    """Who revokes, and why."""
+
+    by: By | None = None
+    note: Note | None = None

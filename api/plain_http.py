@@ -5,7 +5,7 @@ here: gunicorn's own parser does that. So nothing is accepted here that it would
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from api.body import Head
@@ -19,7 +19,7 @@ _GET = re.compile(rb"GET /v1/analytics/performance/([A-Za-z0-9][A-Za-z0-9._:-]{0
 _HEADER = re.compile(rb"([A-Za-z0-9-]+): ?([\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)\Z")
 # They change what a request means in ways that are not for us to handle.
 _NOT_PLAIN = frozenset((b"transfer-encoding", b"expect", b"upgrade", b"trailer", b"te", b"http2-settings"))
-_ONCE = frozenset((b"host", b"content-length", b"content-type", b"content-encoding", b"connection"))
+_ONCE = frozenset((b"host", b"content-length", b"content-type", b"content-encoding", b"connection", b"authorization", b"x-forwarded-for"))
 
 
 class Cut(Enum):
@@ -31,13 +31,18 @@ class Cut(Enum):
 
 @dataclass(frozen=True, slots=True)
 class PlainRequest:
-    """`size` is how many bytes of the buffer it took. `vehicle_id`: whose 24 hours are asked for; None where readings are posted."""
+    """`size` is how many bytes of the buffer it took. `vehicle_id`: whose 24 hours are asked for; None where readings are posted.
+
+    `authorization` and `forwarded` are the headers Authorization and X-Forwarded-For, as sent.
+    """
 
     route: str
     head: Head
     body: bytes
     size: int
     vehicle_id: str | None = None
+    authorization: str = field(default="", repr=False)
+    forwarded: str = ""
 
 
 def cut(buffer: bytes | bytearray) -> PlainRequest | Cut:
@@ -50,14 +55,14 @@ def cut(buffer: bytes | bytearray) -> PlainRequest | Cut:
     if headers is None:
         return Cut.NOT_PLAIN
     if (asked := _GET.match(first)) and b"content-length" not in headers:
-        return PlainRequest("", Head(""), b"", end + 4, asked[1].decode())
+        return PlainRequest("", Head(""), b"", end + 4, asked[1].decode(), *_sender(headers))
     posted, head = _POST.match(first), _head(headers)
     if not posted or head is None or (route := posted[1].decode()) not in ROUTES:
         return Cut.NOT_PLAIN
     size = end + 4 + (head.length or 0)
     if len(buffer) < size:
         return Cut.PARTIAL
-    return PlainRequest(route, head, bytes(buffer[end + 4 : size]), size)
+    return PlainRequest(route, head, bytes(buffer[end + 4 : size]), size, None, *_sender(headers))
 
 
 def _headers(lines: list[bytes]) -> dict[bytes, bytes] | None:
@@ -82,3 +87,7 @@ def _head(headers: dict[bytes, bytes]) -> Head | None:
         return None
     encoding = headers.get(b"content-encoding", b"").decode("latin-1").lower()
     return Head(headers.get(b"content-type", b"").decode("latin-1"), encoding, int(length))
+
+
+def _sender(headers: dict[bytes, bytes]) -> tuple[str, str]:
+    return headers.get(b"authorization", b"").decode("ascii"), headers.get(b"x-forwarded-for", b"").decode("ascii")

@@ -151,7 +151,7 @@ class TelemetryWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
 
     def _serve(self, line: Line) -> None:
         """Serve the requests in a line's buffer, until one has to wait."""
-        while line.buffer and line.waits is None and line in self._lines:
+        while line.buffer and line.waits is None and line in self._lines and not line.rests_until:
             request = cut(line.buffer)
             if request is Cut.NOT_PLAIN:
                 self._hand_over(line)
@@ -166,15 +166,21 @@ class TelemetryWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
         assert self._lanes is not None
         if refusal := self._lanes.refusal(request):
             self._send(line, refusal)
-            if line in self._lines:
-                self._deafen(line)
-                line.rests_until = time.monotonic() + REST_S
+            self._rest(line)
             return
-        begun = self._lanes.begin(request, partial(self._finished, line))
+        begun = self._lanes.begin(request, _address(line.conn), partial(self._finished, line))
         if isinstance(begun, Answer):
             self._send(line, begun)
+            if begun.status == 429 and self._lanes.own_sockets:
+                self._rest(line)
         else:
             line.waits, line.waits_since = begun, time.monotonic()
+
+    def _rest(self, line: Line) -> None:
+        """Not listen to it for a while; what it has sent already waits too."""
+        if line in self._lines:
+            self._deafen(line)
+            line.rests_until = time.monotonic() + REST_S
 
     def _finished(self, line: Line, waiting: Waiting) -> None:
         """Called by a thread that works for many requests; the loop is woken once for all that are done."""
@@ -245,6 +251,11 @@ class TelemetryWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
         super()._cap_keepalive(deadline)
         for line in self._lines:
             line.deadline = min(line.deadline, time.monotonic() + STOP_KEEPALIVE_LINGER)
+
+
+def _address(conn: TConn) -> str:
+    """Of the other side; empty on a Unix socket."""
+    return str(conn.client[0]) if isinstance(conn.client, tuple) else ""
 
 
 def _wire(made: Answer, *, last: bool) -> bytes:

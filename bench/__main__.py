@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psycopg
 
-from bench import alerting, batches, herd, learning, mixed, overload, peers, singles, way_out
+from bench import alerting, batches, herd, keys, learning, mixed, overload, peers, singles, way_out
 from bench.installation import PROJECT, BenchError, Installation, Missing, installation
 from bench.machine import described
 from bench.table import Line, markdown, notes
@@ -80,8 +80,14 @@ def _alerting(asked: Asked) -> Section:
         return (alerting.lines(url, 500, 20.0) if asked.quick else alerting.lines(url)), version(url)
 
 
+def _keys(asked: Asked) -> Section:
+    with installation({**asked.settings, **keys.REQUIRED}) as asking, installation(asked.settings) as open_to_all:
+        return (keys.lines(asking, open_to_all, 2, 1) if asked.quick else keys.lines(asking, open_to_all)), version(asking.database_url)
+
+
 MEASUREMENTS: dict[str, Callable[[Asked], Section]] = {
     "singles": _fresh(_singles),
+    "keys": _keys,
     "batches": _fresh(_batches),
     "herd": _fresh(_herd),
     "overload": _fresh(_overload),

@@ -53,7 +53,7 @@ def lines(target: Installation, peers: Peers | None, seconds: int = 8, rounds: i
     names = [name for name in names if peers and peers.can(name)]
     ours: list[Turn] = []
     theirs: dict[str, list[Turn]] = {name: [] for name in names}
-    clock = _Clock()
+    clock = Clock()
     for _ in range(rounds):
         for name in names:
             assert peers
@@ -62,22 +62,22 @@ def lines(target: Installation, peers: Peers | None, seconds: int = 8, rounds: i
     return _lines(ours, theirs, seconds)
 
 
-def our_turn(target: Installation, clock: "_Clock", seconds: int) -> Turn:
-    """One warm-up, one measured run."""
-    _load(target.endpoint, clock.next(), _WARM_UP_S)
+def our_turn(target: Installation, clock: "Clock", seconds: int, keys: Path | None = None) -> Turn:
+    """One warm-up, one measured run. `keys`: a file with a key for each device."""
+    _load(target.endpoint, clock.next(), _WARM_UP_S, keys)
     used = target.cpu()
-    turn = _counted(target.endpoint, target.database_url, "recorded_at", clock.next(), seconds)
+    turn = _counted(target.endpoint, target.database_url, "recorded_at", clock.next(), seconds, keys)
     return Turn(turn.acked, turn.elapsed_s, turn.p50_ms, turn.p99_ms, target.cpu() - used)
 
 
-def _peer_turn(peers: Peers, name: str, clock: "_Clock", seconds: int) -> Turn:
+def _peer_turn(peers: Peers, name: str, clock: "Clock", seconds: int) -> Turn:
     peers.empty()
     with peers.running(name) as endpoint:
         _load(endpoint, clock.next(), _WARM_UP_S)
         return _counted(endpoint, peers.database_url, '"timestamp"', clock.next(), seconds)
 
 
-class _Clock:
+class Clock:
     """Every run gets an hour that nobody wrote to."""
 
     def __init__(self) -> None:
@@ -89,11 +89,11 @@ class _Clock:
         return self._minute * 60
 
 
-def _load(endpoint: tuple[str, int], first_s: int, seconds: int) -> Turn:
+def _load(endpoint: tuple[str, int], first_s: int, seconds: int, keys: Path | None = None) -> Turn:
     """Runs wrk. Raises BenchError when an answer was not 2xx or did not come."""
     script = Path(__file__).with_name("singles.lua")
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "20s", "--latency", "-s", str(script)]
-    environment = {**os.environ, "DEVICES": str(DEVICES), "FIRST": str(first_s)}
+    environment = {**os.environ, "DEVICES": str(DEVICES), "FIRST": str(first_s), **({"KEYS": str(keys)} if keys else {})}
     address = f"http://{endpoint[0]}:{endpoint[1]}"
     said = subprocess.run([*command, address], env=environment, capture_output=True, text=True, timeout=seconds + 60, check=False)
     found = re.search(r"^FIGURES (\{.*\})$", said.stdout, re.MULTILINE)
@@ -105,9 +105,9 @@ def _load(endpoint: tuple[str, int], first_s: int, seconds: int) -> Turn:
     return Turn(figures["answers"], figures["elapsed_us"] / 1e6, figures["p50_us"] / 1e3, figures["p99_us"] / 1e3)
 
 
-def _counted(endpoint: tuple[str, int], url: str, column: str, first_s: int, seconds: int) -> Turn:
+def _counted(endpoint: tuple[str, int], url: str, column: str, first_s: int, seconds: int, keys: Path | None = None) -> Turn:
     """A run whose acknowledged readings are counted in the database: those still under way when wrk ends may be there too."""
-    turn = _load(endpoint, first_s, seconds)
+    turn = _load(endpoint, first_s, seconds, keys)
     query = f"SELECT count(*) FROM vehicle_history WHERE {column} >= to_timestamp(%s) AND {column} < to_timestamp(%s)"
     with psycopg.connect(url) as connection:
         row = connection.execute(query.encode(), (first_s, first_s + _MINUTES_A_TURN * 60)).fetchone()
@@ -119,21 +119,23 @@ def _counted(endpoint: tuple[str, int], url: str, column: str, first_s: int, sec
 
 def _lines(ours: list[Turn], theirs: dict[str, list[Turn]], seconds: int) -> list[Line]:
     what, figure = f"single readings, {CONNECTIONS} connections", Spread.of(turn.per_s for turn in ours)
-    described = f"{_words(ours)}, {_cpu(ours)} a reading, {len(ours)} rounds of {seconds} s"
+    described = f"{words(ours)}, {cpu(ours)} a reading, {len(ours)} rounds of {seconds} s"
     found = [
-        Line(what, figure, "readings/s", name, Spread.of(t.per_s for t in turns), BAR if name == NAIVE else None, note=f"{_words(turns)}")
+        Line(what, figure, "readings/s", name, Spread.of(t.per_s for t in turns), BAR if name == NAIVE else None, note=f"{words(turns)}")
         for name, turns in theirs.items()
     ]
     missing = "" if NAIVE in theirs else NOT_GIVEN
     return [Line(what, figure, "readings/s", missing, ratio_bar=BAR if missing else None, note=described), *found]
 
 
-def _words(turns: list[Turn]) -> str:
+def words(turns: list[Turn]) -> str:
+    """Their latency."""
     p50, p99 = Spread.of(turn.p50_ms for turn in turns), Spread.of(turn.p99_ms for turn in turns)
     return f"p50 {p50.median:.1f} ms, p99 {p99.median:.1f} ms"
 
 
-def _cpu(turns: list[Turn]) -> str:
+def cpu(turns: list[Turn]) -> str:
+    """What one of their readings cost."""
     used = [turn.cpu for turn in turns if turn.cpu]
-    total = Cpu(sum(cpu.web_s for cpu in used), sum(cpu.postgres_s for cpu in used), sum(cpu.driver_s for cpu in used))
+    total = Cpu(sum(one.web_s for one in used), sum(one.postgres_s for one in used), sum(one.driver_s for one in used))
     return total.per(sum(turn.acked for turn in turns))

@@ -12,6 +12,8 @@ from api import app as api_app
 from api.committer import Committer
 from api.intake import Intake, Limits
 from api.intake_writer import IntakeWriter
+from api.keys.gate import Gate
+from api.keys.ring import Pace, Ring
 from api.services import Services as ApiServices
 from charging.losses import Price
 from charging.verdict import Thresholds
@@ -21,7 +23,7 @@ from dashboard.kept import answer
 from dashboard.pages import admin, alert_rules, alerts, charger, chargers, fleet, ingestion, reports, vehicle
 from dashboard.services import Services
 from dashboard.snapshot import FleetPicture, Money
-from db.engine import pool
+from db.engine import connect, pool
 from db.queries.fleet_window import FleetWindow
 from db.queries.policies import Policies
 
@@ -52,7 +54,8 @@ def create_dash(settings: config.Settings | None = None) -> Dash:
         _now,
         settings.queue_requests,
     )
-    intake = Intake(committer, _limits(settings), _now)
+    gate = _gate(settings)
+    intake = Intake(committer, _limits(settings), _now, gate)
     window = FleetWindow(policies)
     price = Price(settings.tariff_per_kwh, settings.grid_co2_kg_per_kwh)
     mail = settings.smtp_host is not None
@@ -67,7 +70,7 @@ def create_dash(settings: config.Settings | None = None) -> Dash:
     threading.Thread(target=picture.get, name="first-picture", daemon=True).start()
     stop = housekeeping.start(admin, _now, settings.compact_after_hours, _learner(settings), settings.intake_kept_days)
     writer = IntakeWriter(committer.tally, reading.connection).start()
-    atexit.register(_close, committer, writer, stop, reading, writing, admin)
+    atexit.register(_close, committer, writer, stop, gate, reading, writing, admin)
     return dash
 
 
@@ -90,6 +93,15 @@ def _limits(settings: config.Settings) -> Limits:
         oldest_reading_days=settings.oldest_reading_days,
         commit_wait_s=settings.commit_wait_s,
     )
+
+
+def _gate(settings: config.Settings) -> Gate:
+    """Open unless keys are required."""
+    if not settings.require_keys:
+        return Gate()
+    pace = Pace(settings.key_readings_per_min, settings.key_burst_readings, settings.gateway_readings_per_min)
+    url, timeout_s = settings.database_url or "", settings.statement_timeout_s
+    return Gate(Ring(lambda: connect(url, "keys", timeout_s), pace).start(), settings.proxies)
 
 
 def _dash(server: Any, services: Services) -> Dash:
@@ -119,9 +131,11 @@ def _serve_live(server: Any, services: Services) -> None:
     server.add_url_rule("/live/fleet", view_func=get_live_fleet)
 
 
-def _close(committer: Committer, writer: IntakeWriter, stop: Any, *pools: Any) -> None:
+def _close(committer: Committer, writer: IntakeWriter, stop: Any, gate: Gate, *pools: Any) -> None:
     committer.close()
     writer.close()
+    if gate.ring:
+        gate.ring.close()
     stop.set()
     for one in pools:
         one.close(timeout=2)

@@ -5,7 +5,7 @@ import subprocess
 import click
 
 import config
-from db import cli_assign, cli_import, cli_keeping, cli_learning, embedded, pgbinaries, schema
+from db import cli_assign, cli_import, cli_keeping, cli_keys, cli_learning, embedded, pgbinaries, schema
 
 
 @click.group()
@@ -15,7 +15,7 @@ def main(context: click.Context) -> None:
     context.obj = _url
 
 
-for _command in (*cli_keeping.COMMANDS, *cli_learning.COMMANDS, cli_import.import_files, cli_assign.assign):
+for _command in (*cli_keeping.COMMANDS, *cli_learning.COMMANDS, cli_import.import_files, cli_assign.assign, cli_keys.keys):
     main.add_command(_command)
 
 

@@ -38,7 +38,7 @@ def assign(url: Callable[[], str], *, file: Path, dry_run: bool, unknown: str, n
     """
     if note and (len(note) > MOST_NOTE or not note.isprintable()):
         raise click.ClickException(f"a note is one line of at most {MOST_NOTE} characters")
-    author, now = Author(_who(), "cli", note), datetime.now(UTC)
+    author, now = Author(who(), "cli", note), datetime.now(UTC)
     try:
         with psycopg.connect(url(), options="-c TimeZone=UTC") as conn:
             done = assign_file(conn, file.read_bytes(), now, author, dry_run=dry_run, accept_unknown=unknown == "accept")
@@ -51,7 +51,7 @@ def assign(url: Callable[[], str], *, file: Path, dry_run: bool, unknown: str, n
     _report(done, now, dry_run, Console())
 
 
-def _who() -> str:
+def who() -> str:
     """The account that runs this; a container's need not have a name."""
     try:
         return getpass.getuser()[:MOST_WHO]

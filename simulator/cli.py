@@ -11,6 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+import config
 from simulator import record as recording
 from simulator import replay as replaying
 from simulator.post import BATCH_READINGS
@@ -56,6 +57,12 @@ def check_url(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
     return value
 
 
+def kept_key() -> str | None:
+    """The key of the settings, if there is one."""
+    found = config.load().simulator_key
+    return found.get_secret_value() if found else None
+
+
 @click.group()
 def main() -> None:
     """A fleet that reports to Voltledger over HTTP, like any device, or is recorded to files."""
@@ -68,7 +75,9 @@ def main() -> None:
 @click.option(
     "--backfill-hours", default=24.0, show_default=True, type=click.FloatRange(0, 24 * 400), help="How much of the past to fill first."
 )
-@click.option("--key", help="Device key, sent as a bearer token.")
+@click.option(
+    "--key", help="Key to send with; else that of the setting VOLTLEDGER_SIMULATOR_KEY, which other users of the machine cannot see."
+)
 @click.option("--connections", default=4, show_default=True, type=click.IntRange(1, 64), help="Connections to report over.")
 @click.option("--healthy", is_flag=True, help="No faults: nobody is sick, nothing is late, lost or sent twice.")
 @click.option("--live/--no-live", default=True, show_default=True, help="Go on reporting every minute once the past is filled.")
@@ -88,7 +97,7 @@ def run(
     truth: Path | None,
 ) -> None:
     """Simulate a fleet: fill the past, then post a reading per device per minute until stopped."""
-    options = Options(url, vehicles, seed, backfill_hours, key, connections, healthy, live, truth)
+    options = Options(url, vehicles, seed, backfill_hours, key or kept_key(), connections, healthy, live, truth)
     run_fleet(options, stop_on_signals(), Console())
 
 
@@ -123,14 +132,16 @@ def record(*, out: Path, vehicles: int, days: int, start: datetime, seed: int, f
 @click.option("--url", default=URL, show_default=True, callback=check_url, help="The server to post to.")
 @click.option("--speed", default="max", type=Speed(), show_default=True, help="As fast as possible, or times real time.")
 @click.option("--batch", default=1000, show_default=True, type=click.IntRange(1, BATCH_READINGS), help="Readings per request at most.")
-@click.option("--key", help="Device key, sent as a bearer token.")
+@click.option(
+    "--key", help="Key to send with; else that of the setting VOLTLEDGER_SIMULATOR_KEY, which other users of the machine cannot see."
+)
 @click.option(
     "--give-up-after", default=120.0, show_default=True, type=click.FloatRange(0), help="Seconds to keep trying while the server is away."
 )
 def replay(*, files: tuple[Path, ...], url: str, speed: float | None, batch: int, key: str | None, give_up_after: float) -> None:
     """Post recorded readings from CSV FILES. Exit code 1 when the server rejected any of them."""
     console, stop = Console(), stop_on_signals()
-    wire = Wire(url, key, stop, give_up_after, lambda reason: Speaker(console).trouble(f"{reason}; trying again"))
+    wire = Wire(url, key or kept_key(), stop, give_up_after, lambda reason: Speaker(console).trouble(f"{reason}; trying again"))
     try:
         recordings = [replaying.read(file) for file in files]
         with wire:

@@ -18,6 +18,7 @@ import config
 from api import app as api_app
 from api.committer import Committer
 from api.intake import Intake, Limits
+from api.keys.gate import OPEN, Gate
 from api.services import Services
 from db import partitions
 from db.engine import pool
@@ -30,8 +31,10 @@ DEPOT = {"meterId": "depot-1", "kwhConsumedAc": 6, "voltage": 220, "timestamp": 
 
 
 @contextmanager
-def api(database_url: str, now: datetime = NOW, limits: dict[str, Any] | None = None, **settings: Any) -> Iterator[FlaskClient]:
-    """A client of the API alone, at a fixed instant."""
+def api(
+    database_url: str, now: datetime = NOW, limits: dict[str, Any] | None = None, gate: Gate = OPEN, **settings: Any
+) -> Iterator[FlaskClient]:
+    """A client of the API alone, at a fixed instant. Without a `gate` no key is asked for."""
     chosen = config.Settings(_env_file=None, **settings)
     reading, writing = pool(database_url, 2, "read", 5, generic_plans=True), pool(database_url, 2, "write", 5)
     with writing.connection() as conn:
@@ -45,7 +48,7 @@ def api(database_url: str, now: datetime = NOW, limits: dict[str, Any] | None = 
         chosen.oldest_reading_days,
         chosen.commit_wait_s,
     )
-    intake = Intake(committer, replace(allowed, **(limits or {})), lambda: now)
+    intake = Intake(committer, replace(allowed, **(limits or {})), lambda: now, gate)
     services = Services(reading, intake, Policies(), lambda: now, FleetWindow(Policies(), math.inf))
     mail = chosen.smtp_host is not None
     app = api_app.create(replace(services, notices_to_private=chosen.notices_to_private, can_mail=mail))

@@ -54,7 +54,7 @@ def test_each_tab_has_its_address_and_marks_itself() -> None:
     for tab in TABS:
         marked = re.findall(r'\{[^{}]*"aria-current": "page"[^{}]*\}', _text(tab))
         assert [re.findall(r'"href": "([^"]+)"', link) for link in marked] == [[f"/admin/{tab}"]]
-    assert "There is no page keys in admin" in _text("keys")
+    assert "There is no page nowhere in admin" in _text("nowhere")
 
 
 def test_the_page_says_that_its_door_is_open() -> None:

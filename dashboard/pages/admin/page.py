@@ -6,7 +6,7 @@ import dash
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
 
 from dashboard.components.empty import message
-from dashboard.pages.admin import assignments, devices, notices, settings
+from dashboard.pages.admin import assignments, devices, keys, notices, settings
 
 # Path, name and body of each tab, in the order in which they stand.
 TABS = {
@@ -15,6 +15,7 @@ TABS = {
     "chargers": ("Chargers", devices.chargers),
     "sites": ("Sites", devices.sites),
     "notices": ("Notices", notices.layout),
+    "keys": ("Keys", keys.layout),
     "settings": ("Settings", settings.layout),
 }
 FIRST = "assignments"
