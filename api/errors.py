@@ -11,6 +11,7 @@ from flask import Response, g
 
 MOST_ERRORS_LISTED = 100
 PROBLEM_TYPE = "application/problem+json"
+_NOSNIFF = ("X-Content-Type-Options", "nosniff")  # the event loop's answers pass no other place that could say it
 RETRY_AFTER_S = (1, 30)  # jittered, so that a fleet turned away does not come back as one
 
 
@@ -51,7 +52,7 @@ def as_json(body: object, status: int = 200, headers: Mapping[str, str] | None =
 def answer(body: object, status: int, request: str, mimetype: str = "application/json", *, retry: bool = False) -> Answer:
     """The same, for those who answer without Flask."""
     retry_after = (("Retry-After", str(random.randint(*RETRY_AFTER_S))),) if retry else ()  # noqa: S311 -- jitter, not a secret
-    return Answer(status, (("Content-Type", mimetype), ("X-Request-Id", request), *retry_after), orjson.dumps(body))
+    return Answer(status, (("Content-Type", mimetype), _NOSNIFF, ("X-Request-Id", request), *retry_after), orjson.dumps(body))
 
 
 def problem_answer(problem: Problem, request: str) -> Answer:
