@@ -80,9 +80,18 @@ def test_strangers_are_kept_out_by_default(services: dict[str, Any]) -> None:
     assert "ports" not in services["postgres"]
 
 
+def test_s16_who_is_let_in_is_decided_by_the_address_that_is_published(services: dict[str, Any]) -> None:
+    """The app refuses to start by the very address under which others reach it, and no password has a default."""
+    published = "${PUBLISH_ADDRESS:-127.0.0.1}"
+    assert services["app"]["environment"]["VOLTLEDGER_PUBLISHED_ON"] == published
+    assert all(port.startswith(published) for service in services.values() for port in service.get("ports", []))
+    text = (PROJECT / "docker-compose.yml").read_text()
+    assert not re.search(r"\$\{[A-Z_]*PASSWORD(?!:\?)", text)
+
+
 def settings_in(text: str) -> dict[str, str]:
     """Every NAME=value, commented out or not."""
-    return dict(re.findall(r"^#? ?((?:VOLTLEDGER_|DATABASE_|POSTGRES_|PUBLISH_)\w+)=(.*)$", text, re.MULTILINE))
+    return dict(re.findall(r"^#? ?((?:VOLTLEDGER_|DATABASE_|INSECURE_|POSTGRES_|PUBLISH_)\w+)=(.*)$", text, re.MULTILINE))
 
 
 def test_example_names_real_settings_with_their_defaults() -> None:
@@ -99,7 +108,9 @@ def test_example_names_real_settings_with_their_defaults() -> None:
 def test_containers_are_given_real_settings(dockerfile: list[tuple[str, str]], services: dict[str, Any]) -> None:
     """The names that Dockerfile and docker-compose.yml set are settings too, and every other name they use is in .env.example."""
     environment = " ".join(rest for word, rest in dockerfile if word == "ENV")
-    names = re.findall(r"\b(VOLTLEDGER_\w+)", environment) + [name for name in services["app"]["environment"] if name != "DATABASE_URL"]
+    names = re.findall(r"\b(VOLTLEDGER_\w+)", environment) + [
+        name for name in services["app"]["environment"] if name.startswith("VOLTLEDGER_")
+    ]
     assert {name.removeprefix("VOLTLEDGER_").lower() for name in names} <= Settings.model_fields.keys()
     used = set(re.findall(r"\$\{(\w+)", (PROJECT / "docker-compose.yml").read_text()))
     assert used <= settings_in((PROJECT / ".env.example").read_text()).keys()
