@@ -45,7 +45,7 @@ def test_images_are_of_a_named_version(dockerfile: list[tuple[str, str]], servic
     """No image without a tag and none called latest."""
     images = [rest.split()[0] for word, rest in dockerfile if word == "FROM"]
     images += [service["image"] for service in services.values() if "image" in service]
-    assert len(images) == 3
+    assert len(images) == 4
     assert all(re.search(r":\d", image) for image in images)
 
 
@@ -67,17 +67,25 @@ def test_health_is_watched(dockerfile: list[tuple[str, str]], services: dict[str
 
 
 def test_data_lies_in_volumes(services: dict[str, Any]) -> None:
-    """Both services keep what they keep in named volumes."""
+    """Every service keeps what it keeps in named volumes; what else it is given are files of ours that it cannot write."""
     declared = yaml.safe_load((PROJECT / "docker-compose.yml").read_text())["volumes"]
     for service in services.values():
-        assert all(volume.partition(":")[0] in declared for volume in service["volumes"])
+        for volume in service["volumes"]:
+            source = re.sub(r"^\$\{\w+:-(\w+)\}", r"\1", volume).partition(":")[0]
+            assert source in declared or (volume.endswith(":ro") and (PROJECT / source).is_file())
     assert services["postgres"]["volumes"] == ["postgres:/var/lib/postgresql/data"]
 
 
 def test_strangers_are_kept_out_by_default(services: dict[str, Any]) -> None:
-    """The app is published on loopback only, the database not at all."""
-    assert services["app"]["ports"] == ["${PUBLISH_ADDRESS:-127.0.0.1}:${PUBLISH_PORT:-8050}:8050"]
-    assert "ports" not in services["postgres"]
+    """nginx is published, on loopback only; the app and the database are not."""
+    assert services["nginx"]["ports"] == ["${PUBLISH_ADDRESS:-127.0.0.1}:${PUBLISH_PORT:-8050}:8443"]
+    assert [name for name, service in services.items() if "ports" in service] == ["nginx"]
+
+
+def test_s12_the_app_believes_the_one_proxy_that_stands_in_front(services: dict[str, Any]) -> None:
+    """And nginx writes the address anew instead of adding to what a client claims."""
+    assert services["app"]["environment"]["VOLTLEDGER_PROXIES"] == 1
+    assert "proxy_set_header X-Forwarded-For $remote_addr;" in (PROJECT / "deploy" / "nginx.conf").read_text()
 
 
 def test_s16_who_is_let_in_is_decided_by_the_address_that_is_published(services: dict[str, Any]) -> None:
@@ -91,7 +99,7 @@ def test_s16_who_is_let_in_is_decided_by_the_address_that_is_published(services:
 
 def settings_in(text: str) -> dict[str, str]:
     """Every NAME=value, commented out or not."""
-    return dict(re.findall(r"^#? ?((?:VOLTLEDGER_|DATABASE_|INSECURE_|POSTGRES_|PUBLISH_)\w+)=(.*)$", text, re.MULTILINE))
+    return dict(re.findall(r"^#? ?((?:VOLTLEDGER_|DATABASE_|INSECURE_|CERTIFICATES|POSTGRES_|PUBLISH_)\w*)=(.*)$", text, re.MULTILINE))
 
 
 def test_example_names_real_settings_with_their_defaults() -> None:
