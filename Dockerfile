@@ -17,7 +17,7 @@ COPY charging charging
 COPY db db
 COPY alerting alerting
 COPY api api
-COPY alerting alerting
+COPY edge edge
 COPY dashboard dashboard
 COPY simulator simulator
 COPY assets assets

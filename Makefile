@@ -6,7 +6,7 @@ VEHICLES ?= 200
 # Most tests wait for a browser, a process or a disk: two at a time take two thirds of the time, each with a PostgreSQL of its own.
 TESTS_AT_ONCE ?= 2
 
-.PHONY: help run serve psql test check bench bench-quick bench-ui dataset lint format lock clean setup setup-dev
+.PHONY: help run serve psql test check bench bench-quick bench-ui dataset lint audit format lock clean setup setup-dev
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,7 @@ psql: setup ## A SQL prompt on the database in use
 
 test: setup-dev ## Everything, against real PostgreSQL and a real browser
 	@tools/setup-browser.sh
+	@tools/setup-nginx.sh
 	@$(MAKE) --no-print-directory lint
 	$(PYTHON) -m pytest -n $(TESTS_AT_ONCE) --dist loadfile
 
@@ -49,6 +50,9 @@ lint: setup-dev ## ruff (format and rules), mypy strict, import contracts
 	$(PYTHON) -m mypy --no-error-summary
 	@said=$$(PYTHONPATH=. $(PYTHON) .venv/bin/lint-imports --no-logo 2>&1) || { echo "$$said"; exit 1; }
 
+audit: ## The locked packages against published advisories (3: they could not be read)
+	@tools/audit.sh
+
 format: setup-dev ## Format the code and repair what ruff can repair
 	$(PYTHON) -m ruff format
 	$(PYTHON) -m ruff check --fix
@@ -61,7 +65,7 @@ lock: setup-dev ## Resolve pyproject.toml into requirements*.txt (UPGRADE=--upgr
 	$(LOCK) --extra dev --output-file requirements-dev.txt
 
 clean: ## Remove the environment and the caches; the data in .data stays
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-audit .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 setup:

@@ -32,8 +32,29 @@ class Settings(BaseSettings):
         le=65_536,
         description="MB of its tables that the embedded PostgreSQL keeps in memory. Empty: an eighth of the machine's, from 128 to 2048.",
     )
-    host: str = Field("127.0.0.1", description="Address to listen on. Loopback unless something in front keeps strangers out.")
+    host: str = Field(
+        "127.0.0.1", description="Address to listen on. Any but loopback is refused unless devices need keys or `INSECURE_OPEN` is set."
+    )
     port: int = Field(8050, ge=0, le=65535, description="Port to listen on.")
+    published_on: str | None = Field(
+        None,
+        description="In a container: the address its port is published on, which decides who can reach it. Empty: the one it listens on.",
+    )
+    insecure_open: bool = Field(
+        False,
+        validation_alias="INSECURE_OPEN",
+        description="Start where others can reach us though nobody is asked who they are. Every page says so then.",
+    )
+    https_only: bool = Field(
+        False,
+        description="People reach the pages by https:// only, with a certificate that browsers accept: they are told to remember it for a year (HSTS).",
+    )
+    proxies: int = Field(
+        0,
+        ge=0,
+        le=5,
+        description="How many proxies of your own stand in front: so many entries of X-Forwarded-For are believed. 0: none is.",
+    )
 
     web_processes: int = Field(
         1,
@@ -95,12 +116,6 @@ class Settings(BaseSettings):
         None,
         description="Key of the simulated fleet, where keys are required and it is not given with `--key`: for every device, with the rights write, read and admin. Never shown or logged.",
     )
-    proxies: int = Field(
-        0,
-        ge=0,
-        le=5,
-        description="How many proxies of your own stand in front: so many entries of X-Forwarded-For are believed. 0: none is.",
-    )
     compact_after_hours: float = Field(
         6.0, ge=0, description="Hours after the end of a UTC day at which its tables are made small, once. 0: never by itself."
     )
@@ -160,6 +175,11 @@ class Settings(BaseSettings):
 def load() -> Settings:
     """The settings of this process. Raises pydantic.ValidationError naming each wrong value."""
     return Settings()
+
+
+def debug_asked() -> bool:
+    """Whether the environment asks Flask or Dash for their debug mode."""
+    return any(os.environ.get(name, "").lower() not in ("", "0", "false", "no") for name in ("FLASK_DEBUG", "DASH_DEBUG"))
 
 
 def start_logs() -> None:

@@ -26,6 +26,7 @@ from api import (
     previews,
     reports,
     sessions,
+    specification_page,
     telemetry,
 )
 from api.asking import Asker
@@ -81,6 +82,7 @@ def create(services: Services) -> OpenAPI:
         room.register(app, services)
     asker = Asker(services.reading, services.policies, services.now)
     analytics.register(app, services, asker)
+    specification_page.register(app)
     app.add_url_rule("/api", "api_ui", lambda: redirect("/api/swagger"))
     app.add_url_rule("/api-json", "api_json", lambda: redirect("/api/openapi.json"))
     app.register_error_handler(Problem, errors.response)
@@ -120,7 +122,7 @@ def _fence(app: OpenAPI) -> None:
 
     @app.after_request
     def name_the_request(response: Response) -> Response:
-        if request.path.startswith(_OURS):
+        if request.path.startswith(_OURS) or response.status_code >= 400:
             response.headers.setdefault("X-Request-Id", errors.request_id())
         return response
 
@@ -138,7 +140,7 @@ def _http_error(error: HTTPException) -> Response:
     if error.code is None or error.code < 400:
         return error.get_response()  # type: ignore[return-value]  # a redirect
     if not request.path.startswith(_OURS):
-        return Response(error.name, status=error.code, mimetype="text/plain")
+        return Response(f"{error.name}\nRequest {errors.request_id()}\n", status=error.code, mimetype="text/plain")
     kind = error.name.lower().replace(" ", "_")
     response = errors.response(Problem(error.code, kind, error.name, error.description or error.name))
     allow = getattr(error, "valid_methods", None)

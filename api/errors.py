@@ -13,6 +13,7 @@ from flask import Response, g
 MOST_ERRORS_LISTED = 100
 Headers = tuple[tuple[str, str], ...]
 PROBLEM_TYPE = "application/problem+json"
+_NOSNIFF = ("X-Content-Type-Options", "nosniff")  # the event loop's answers pass no other place that could say it
 RETRY_AFTER_S = (1, 30)  # jittered, so that a fleet turned away does not come back as one
 
 
@@ -55,7 +56,7 @@ def as_json(body: object, status: int = 200, headers: Mapping[str, str] | None =
 
 def answer(body: object, status: int, request: str, mimetype: str = "application/json", more: Headers = ()) -> Answer:
     """The same, for those who answer without Flask."""
-    return Answer(status, (("Content-Type", mimetype), ("X-Request-Id", request), *more), orjson.dumps(body))
+    return Answer(status, (("Content-Type", mimetype), _NOSNIFF, ("X-Request-Id", request), *more), orjson.dumps(body))
 
 
 def problem_answer(problem: Problem, request: str) -> Answer:

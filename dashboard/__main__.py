@@ -33,6 +33,8 @@ from dashboard.children import Child
 from db import machine
 from db.embedded import BinariesMissing, EmbeddedPostgres, EmbeddedPostgresError
 from db.schema import migrate
+from edge.headers import tiles_source
+from edge.openness import Openness, refusal
 
 READY_WITHIN_S = 90.0
 GRACE_S = 8  # what a web process gets to answer what it has begun
@@ -108,6 +110,7 @@ def _say(message: str, code: int) -> int:
 
 def _grow(tree: contextlib.ExitStack, settings: config.Settings, vehicles: int | None) -> NoReturn:
     """Starts part after part on `tree`, which ends them in the opposite order, and keeps them running."""
+    refuse_what_is_unsafe(settings)
     listener = tree.enter_context(listen(settings.host, settings.port))
     address = address_of(listener)
     database = open_database(settings, tree)
@@ -137,6 +140,17 @@ def load_settings() -> config.Settings:
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}" for each in error.errors())
         raise CannotStart(f"Settings (see .env.example): {wrong}") from None
+
+
+def refuse_what_is_unsafe(settings: config.Settings) -> None:
+    """Raises CannotStart where strangers would get more than somebody has decided."""
+    if line := refusal(Openness.of(settings), settings.database_url, config.debug_asked()):
+        raise CannotStart(line)
+    try:
+        if settings.map_tiles_url:
+            tiles_source(settings.map_tiles_url)
+    except ValueError as error:
+        raise CannotStart(f"VOLTLEDGER_MAP_TILES_URL: {error}") from None
 
 
 def listen(host: str, port: int) -> socket.socket:

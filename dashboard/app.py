@@ -26,6 +26,11 @@ from dashboard.snapshot import FleetPicture, Money
 from db.engine import connect, pool
 from db.queries.fleet_window import FleetWindow
 from db.queries.policies import Policies
+from edge import callbacks
+from edge.headers import Headers
+from edge.openness import Openness
+from edge.proxies import behind
+from edge.same_site import SameSite
 
 _PAGES = (fleet, vehicle, chargers, charger, alerts, alert_rules, reports, ingestion, admin)
 
@@ -120,8 +125,19 @@ def _dash(server: Any, services: Services) -> Dash:
     )
     for page in _PAGES:
         page.register(dash, services)
-    shell.register(dash, services)
+    openness = Openness.of(services.settings)
+    shell.register(dash, services, openness.notice, loud=openness.beyond_this_machine)
+    _stand_before(dash, services.settings)
     return dash
+
+
+def _stand_before(dash: Dash, settings: config.Settings) -> None:
+    """What every request passes on its way in, and every answer on its way out. Debug would show code and values in both."""
+    if dash.server.debug:
+        raise SystemExit("FLASK_DEBUG and DASH_DEBUG show code and values to whoever causes an error: unset them")
+    callbacks.guard(dash.server, dash.callback_map)
+    inside = SameSite(dash.server.wsgi_app)
+    dash.server.wsgi_app = behind(Headers(inside, dash.csp_hashes, settings.map_tiles_url, settings.https_only), settings.proxies)
 
 
 def _serve_live(server: Any, services: Services) -> None:

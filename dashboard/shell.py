@@ -41,10 +41,10 @@ THEME = {
 }
 
 
-def register(app: Dash, services: Any) -> None:
-    """Give the app its frame. Pages must have been registered before."""
+def register(app: Dash, services: Any, openness: str, *, loud: bool) -> None:
+    """Give the app its frame. Pages must have been registered before. `openness` says who is let in: `loud` in a banner, else in the footer."""
     app.index_string = INDEX
-    app.layout = layout(services.settings.tick_s)
+    app.layout = layout(services.settings.tick_s, openness, loud=loud)
     _on_the_clock(app)
     _choices(app)
 
@@ -72,7 +72,7 @@ def on_error(error: Exception) -> None:
     )
 
 
-def layout(tick_s: float) -> dmc.MantineProvider:
+def layout(tick_s: float, openness: str, *, loud: bool) -> dmc.MantineProvider:
     """The frame; no query here, since Dash also draws it once at the start to check it."""
     return dmc.MantineProvider(
         [
@@ -80,6 +80,7 @@ def layout(tick_s: float) -> dmc.MantineProvider:
             dcc.Store(id="shell-page"),
             dcc.Store(id="viewer", data={"zone": "UTC", "scheme": "light"}),
             _header(),
+            *([html.Div(openness, id="openness", className="banner is-quiet", role="note")] if loud else []),
             html.Div(
                 [html.Span(className="icon icon-warning"), html.Span(className="banner-text")],
                 id="stale-banner",
@@ -89,7 +90,7 @@ def layout(tick_s: float) -> dmc.MantineProvider:
             ),
             html.Div(id="callback-note", className="banner is-quiet", role="status", hidden=True),
             html.Main(dash.page_container, id="main", tabIndex=-1),
-            _footer(),
+            _footer(None if loud else openness),
         ],
         id="mantine",
         theme=THEME,
@@ -162,7 +163,7 @@ def _display() -> html.Details:
     return html.Details([button, html.Div(panel, className="display-panel card")], className="display")
 
 
-def _footer() -> html.Footer:
+def _footer(openness: str | None) -> html.Footer:
     def link(href: str, text: str) -> html.A:
         return html.A(text, href=href, target="_blank", rel="noreferrer")
 
@@ -177,7 +178,7 @@ def _footer() -> html.Footer:
                     " (CC BY 4.0)",
                 ]
             ),
-            html.Span([html.A("API", href="/api"), " · open: no log-in, for trusted networks only"]),
+            html.Span([html.A("API", href="/api"), *([" · ", html.Span(openness, id="openness")] if openness else [])]),
         ],
         className="footer",
     )

@@ -24,13 +24,13 @@ from db import partitions
 from db.engine import pool
 from db.queries.fleet_window import FleetWindow
 from db.queries.policies import Policies
-from tests.browser_support import QuietHandler, secured
+from tests.browser_support import QuietHandler
 from tests.support import depot, van
 
 
 @contextmanager
 def served_admin(database_url: str, **chosen: Any) -> Iterator[str]:
-    """The address of the whole product on a free port, under a strict content security policy."""
+    """The address of the whole product on a free port."""
     settings = config.Settings(_env_file=None, DATABASE_URL=database_url, port=0, **chosen)
     reading, writing = pool(database_url, 4, "read", 5, generic_plans=True), pool(database_url, 2, "write", 5)
     with writing.connection() as conn:
@@ -43,9 +43,7 @@ def served_admin(database_url: str, **chosen: Any) -> Iterator[str]:
     services = ApiServices(reading, Intake(committer, limits, _now), policies, _now, window, 1.0, price, "EUR", settings.notices_to_private)
     api = api_app.create(services)
     picture = FleetPicture(reading, 1.0, 900, Money(price, "EUR"), window, _now)
-    dash: Any = secured(
-        composition._dash(api, Services(settings, reading, picture, policies, _now, ChargerList(reading, 900, window, _now)))
-    )
+    dash = composition._dash(api, Services(settings, reading, picture, policies, _now, ChargerList(reading, 900, window, _now)))
     server = make_server("127.0.0.1", 0, dash.server, threaded=True, request_handler=QuietHandler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

@@ -296,8 +296,8 @@ class QuietHandler(WSGIRequestHandler):
 
 
 @contextmanager
-def served(fleet: FakeFleet, csp: bool = True, tick_s: float = 1.0) -> Iterator[str]:
-    """The real pages over this fleet, on a free port. With `csp`, a strict policy: whatever breaks it shows as a console error.
+def served(fleet: FakeFleet, tick_s: float = 1.0, **chosen: Any) -> Iterator[str]:
+    """The real pages over this fleet, on a free port, with the product's own headers: whatever breaks its policy shows as a console error.
 
     They tick faster than in the product, for nobody to wait; large fleets need their five seconds.
     """
@@ -309,7 +309,7 @@ def served(fleet: FakeFleet, csp: bool = True, tick_s: float = 1.0) -> Iterator[
     for name in loads:
         setattr(loading, name, getattr(fleet, name))
     performance.bins = lambda _, vehicle_id, start, end, *__: timeline(fleet_row(fleet, vehicle_id), RANGES["24h"], end).bins  # type: ignore[assignment]
-    server = make_server("127.0.0.1", 0, _app(fleet, csp, tick_s).server, threaded=True, request_handler=QuietHandler)
+    server = make_server("127.0.0.1", 0, _app(fleet, tick_s, **chosen).server, threaded=True, request_handler=QuietHandler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         with fake_chargers(fleet), fake_alerts(fleet):
@@ -326,14 +326,14 @@ def fleet_row(fleet: FakeFleet, vehicle_id: str) -> dict[str, Any]:
     return next(row for row in fleet.rows if row["id"] == vehicle_id)
 
 
-def _app(fleet: FakeFleet, csp: bool, tick_s: float) -> Any:
+def _app(fleet: FakeFleet, tick_s: float, **chosen: Any) -> Any:
     from tests.charger_support import FakeList
 
     @contextmanager
     def read() -> Iterator[None]:
         yield None
 
-    settings = config.Settings(_env_file=None, tick_s=tick_s)
+    settings = config.Settings(_env_file=None, tick_s=tick_s, **chosen)
     services: Any = SimpleNamespace(
         settings=settings, picture=fleet, policies=Policies(), now=lambda: fleet.now, read=read, chargers=FakeList(fleet)
     )
@@ -343,23 +343,7 @@ def _app(fleet: FakeFleet, csp: bool, tick_s: float) -> Any:
     def fail() -> Any:
         return ("", 503) if fleet.broken else None
 
-    dash = composition._dash(server, services)
-    return secured(dash) if csp else dash
-
-
-def secured(dash: Any) -> Any:
-    """The same application, answering with a strict content security policy."""
-
-    def secure(response: Any) -> Any:
-        # asked for late: Dash adds a script of its own with the first request
-        scripts = " ".join(dash.csp_hashes())
-        response.headers["Content-Security-Policy"] = (
-            f"default-src 'self'; script-src 'self' {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:"
-        )
-        return response
-
-    dash.server.after_request(secure)
-    return dash
+    return composition._dash(server, services)
 
 
 @contextmanager

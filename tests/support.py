@@ -52,6 +52,7 @@ def api(
     services = Services(reading, intake, Policies(), lambda: now, FleetWindow(Policies(), math.inf))
     mail = chosen.smtp_host is not None
     app = api_app.create(replace(services, notices_to_private=chosen.notices_to_private, can_mail=mail))
+    app.extensions["test-pool"] = reading
     try:
         yield app.test_client()
     finally:

@@ -64,7 +64,7 @@ def test_the_page_says_that_its_door_is_open() -> None:
 
 def test_admin_is_in_the_navigation() -> None:
     """After the others."""
-    shell = json.dumps(shell_layout(5.0), default=lambda part: part.to_plotly_json())
+    shell = json.dumps(shell_layout(5.0, "Open", loud=False), default=lambda part: part.to_plotly_json())
     assert re.findall(r'"data-page": "([^"]+)"', shell)[-1] == "/admin"
 
 

@@ -95,7 +95,7 @@ def test_the_empty_page_shows_the_command_for_the_first_reading() -> None:
 
 def test_layouts_need_no_database() -> None:
     """Dash draws each once at the start to check it."""
-    for layout in (fleet.layout, vehicle.layout, alerts.layout, lambda: shell_layout(5.0)):
+    for layout in (fleet.layout, vehicle.layout, alerts.layout, lambda: shell_layout(5.0, "Open", loud=False)):
         assert layout()
 
 

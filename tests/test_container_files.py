@@ -45,7 +45,7 @@ def test_images_are_of_a_named_version(dockerfile: list[tuple[str, str]], servic
     """No image without a tag and none called latest."""
     images = [rest.split()[0] for word, rest in dockerfile if word == "FROM"]
     images += [service["image"] for service in services.values() if "image" in service]
-    assert len(images) == 3
+    assert len(images) == 4
     assert all(re.search(r":\d", image) for image in images)
 
 
@@ -67,22 +67,39 @@ def test_health_is_watched(dockerfile: list[tuple[str, str]], services: dict[str
 
 
 def test_data_lies_in_volumes(services: dict[str, Any]) -> None:
-    """Both services keep what they keep in named volumes."""
+    """Every service keeps what it keeps in named volumes; what else it is given are files of ours that it cannot write."""
     declared = yaml.safe_load((PROJECT / "docker-compose.yml").read_text())["volumes"]
     for service in services.values():
-        assert all(volume.partition(":")[0] in declared for volume in service["volumes"])
+        for volume in service["volumes"]:
+            source = re.sub(r"^\$\{\w+:-(\w+)\}", r"\1", volume).partition(":")[0]
+            assert source in declared or (volume.endswith(":ro") and (PROJECT / source).is_file())
     assert services["postgres"]["volumes"] == ["postgres:/var/lib/postgresql/data"]
 
 
 def test_strangers_are_kept_out_by_default(services: dict[str, Any]) -> None:
-    """The app is published on loopback only, the database not at all."""
-    assert services["app"]["ports"] == ["${PUBLISH_ADDRESS:-127.0.0.1}:${PUBLISH_PORT:-8050}:8050"]
-    assert "ports" not in services["postgres"]
+    """nginx is published, on loopback only; the app and the database are not."""
+    assert services["nginx"]["ports"] == ["${PUBLISH_ADDRESS:-127.0.0.1}:${PUBLISH_PORT:-8050}:8443"]
+    assert [name for name, service in services.items() if "ports" in service] == ["nginx"]
+
+
+def test_s12_the_app_believes_the_one_proxy_that_stands_in_front(services: dict[str, Any]) -> None:
+    """And nginx writes the address anew instead of adding to what a client claims."""
+    assert services["app"]["environment"]["VOLTLEDGER_PROXIES"] == 1
+    assert "proxy_set_header X-Forwarded-For $remote_addr;" in (PROJECT / "deploy" / "nginx.conf").read_text()
+
+
+def test_s16_who_is_let_in_is_decided_by_the_address_that_is_published(services: dict[str, Any]) -> None:
+    """The app refuses to start by the very address under which others reach it, and no password has a default."""
+    published = "${PUBLISH_ADDRESS:-127.0.0.1}"
+    assert services["app"]["environment"]["VOLTLEDGER_PUBLISHED_ON"] == published
+    assert all(port.startswith(published) for service in services.values() for port in service.get("ports", []))
+    text = (PROJECT / "docker-compose.yml").read_text()
+    assert not re.search(r"\$\{[A-Z_]*PASSWORD(?!:\?)", text)
 
 
 def settings_in(text: str) -> dict[str, str]:
     """Every NAME=value, commented out or not."""
-    return dict(re.findall(r"^#? ?((?:VOLTLEDGER_|DATABASE_|POSTGRES_|PUBLISH_)\w+)=(.*)$", text, re.MULTILINE))
+    return dict(re.findall(r"^#? ?((?:VOLTLEDGER_|DATABASE_|INSECURE_|CERTIFICATES|POSTGRES_|PUBLISH_)\w*)=(.*)$", text, re.MULTILINE))
 
 
 def test_example_names_real_settings_with_their_defaults() -> None:
@@ -99,7 +116,9 @@ def test_example_names_real_settings_with_their_defaults() -> None:
 def test_containers_are_given_real_settings(dockerfile: list[tuple[str, str]], services: dict[str, Any]) -> None:
     """The names that Dockerfile and docker-compose.yml set are settings too, and every other name they use is in .env.example."""
     environment = " ".join(rest for word, rest in dockerfile if word == "ENV")
-    names = re.findall(r"\b(VOLTLEDGER_\w+)", environment) + [name for name in services["app"]["environment"] if name != "DATABASE_URL"]
+    names = re.findall(r"\b(VOLTLEDGER_\w+)", environment) + [
+        name for name in services["app"]["environment"] if name.startswith("VOLTLEDGER_")
+    ]
     assert {name.removeprefix("VOLTLEDGER_").lower() for name in names} <= Settings.model_fields.keys()
     used = set(re.findall(r"\$\{(\w+)", (PROJECT / "docker-compose.yml").read_text()))
     assert used <= settings_in((PROJECT / ".env.example").read_text()).keys()

@@ -135,7 +135,7 @@ def free_port() -> int:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A project folder: the real platform around a stub application."""
-    for room in ("api", "charging", "db"):  # the worker class brings the intake along
+    for room in ("api", "charging", "db", "edge"):  # the worker class brings the intake along
         shutil.copytree(PROJECT / room, tmp_path / room)
     for name in ("dashboard/__init__.py", "dashboard/__main__.py", "dashboard/children.py", "simulator/__init__.py", "config.py"):
         _copy(name, tmp_path)
