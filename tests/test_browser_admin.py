@@ -48,7 +48,7 @@ def test_a_charger_is_assigned_after_seeing_what_changes(desk: Watched, address:
     page.get_by_role("button", name="Without a charger").click()
     expect(page.locator("#admin-count")).to_have_text("1")
     page.locator("#admin-assignments .ag-row", has_text="van-4").click()
-    assert "vehicle=van-4" in page.url
+    page.wait_for_url("**vehicle=van-4*")
     page.fill("#admin-field-meterId", "depot-4")
     page.fill("#admin-field-by", "Ada")
     page.fill("#admin-field-note", "new van")

@@ -150,7 +150,7 @@ def test_the_server_as_shipped_breaks_off_what_it_cannot_finish(database_url: st
     with psycopg.connect(database_url) as conn:
         conn.execute("ALTER TABLE live_vehicle RENAME TO live_vehicle_kept")
         conn.execute(
-            """CREATE VIEW live_vehicle AS SELECT vehicle_id, CASE WHEN vehicle_id = 'van-599' THEN 1 / (dc_milliwh * 0)::int END AS rhythm_s
+            """CREATE VIEW live_vehicle AS SELECT vehicle_id, CASE WHEN vehicle_id = 'van-599' THEN 1 / (dc_milliwh * 0)::int END AS rhythm_s, step_milliwh
                FROM live_vehicle_kept"""
         )
     server = Server(database_url, VOLTLEDGER_TICK_S="600")
