@@ -9,7 +9,6 @@ so far. Sockets whose head or body trickles in wait in the loop and hold no thre
 import gc
 import selectors
 import socket
-import sys
 import time
 from collections import deque
 from email.utils import formatdate
@@ -28,7 +27,6 @@ ACCEPTS_A_TURN = 64  # new connections taken before those that wait get a turn
 READ_BYTES = 65_536
 SWEEP_EVERY_S = 0.5
 REQUEST_WITHIN_S = 20.0  # from the first byte of a request to its last
-HAND_OVER_S = 0.001  # Python's own 5 ms are half of what a reading takes
 REST_S = 1.0  # a connection that was refused is not listened to meanwhile, so that refusing costs less than serving
 
 
@@ -60,8 +58,6 @@ class TelemetryWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
         self._done: deque[tuple[Line, Waiting]] = deque()
         self._woken = False
         self._swept = 0.0
-        # A page or the fleet's picture that is being made lets go of the interpreter after a millisecond instead of five: readings wait behind it.
-        sys.setswitchinterval(HAND_OVER_S)
         # What the application consists of stays: a full collection would walk all of it, and every request would wait for that.
         gc.collect()
         gc.freeze()
