@@ -27,7 +27,7 @@ class Openness:
     @classmethod
     def of(cls, settings: Any) -> "Openness":
         """What config.Settings says."""
-        return cls(settings.host, settings.published_on, bool(getattr(settings, "require_keys", False)), settings.insecure_open)
+        return cls(settings.host, settings.published_on, settings.require_keys, settings.insecure_open)
 
     @property
     def beyond_this_machine(self) -> bool:

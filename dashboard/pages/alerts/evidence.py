@@ -250,5 +250,5 @@ def _why_none(o: Card, tz: tzinfo) -> str:
     if one.flapping:
         return "Withheld: it comes and goes, and people were told once."
     if not o.channels:
-        return "Nobody could be told: no channel is set up. Add one, and test it, with POST /v1/notice-channels."
+        return "Nobody could be told: no channel is set up. Add one, and test it, under Admin, Notices."
     return "None went out: no channel wants this severity, or it was withheld until it was over."
