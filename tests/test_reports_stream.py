@@ -17,6 +17,8 @@ from tests.report_support import NOON, asked, assign, charge, filled, serving
 from tests.support import api
 from tests.test_worker import Server
 
+pytestmark = pytest.mark.days_ahead
+
 NOBODY = summarise(Evidence())
 
 
