@@ -21,6 +21,12 @@ MEMORY = Path("/dev/shm")  # noqa: S108 - private folders of ours in it
 MEMORY_NEEDED_BYTES = 3 << 30  # a server's log of changes takes up to 1 GB, its databases less; several servers may run
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files in which something is slow or opens a browser come first: else one worker would wait for what the other began last."""
+    long = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("browser")}
+    items.sort(key=lambda item: item.path not in long)
+
+
 @pytest.fixture(scope="session")
 def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server where the tests may create databases: TEST_DATABASE_URL, else an embedded one that lives as long as the run."""
