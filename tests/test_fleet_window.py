@@ -17,6 +17,8 @@ from db.queries.fleet_window import WINDOW, FleetWindow
 from db.queries.policies import Policies
 from db.sides import METER, VEHICLE, Side
 
+pytestmark = pytest.mark.days_ahead
+
 START = datetime(2026, 2, 3, 22, 3, 20, tzinfo=UTC)
 VEHICLES, METERS = [f"van-{n}" for n in range(6)], [f"depot-{n}" for n in range(5)]
 
