@@ -81,7 +81,7 @@ def _content(at: Watched) -> Any:
 
 def test_the_first_reading_appears_without_a_reload_and_is_judged(installation: Installation, at: Watched) -> None:
     at.page.goto(installation.address)
-    _content(at).to_contain_text("curl", timeout=15_000)  # an empty database says what to do
+    _content(at).to_contain_text("curl")  # an empty database says what to do
     stamp = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=1)
     with psycopg.connect(installation.database_url) as conn:
         conn.execute("INSERT INTO fleet_mapping VALUES ('V1', 'M1')")
@@ -101,9 +101,9 @@ def test_the_first_reading_appears_without_a_reload_and_is_judged(installation: 
         ).status_code
         == 201
     )
-    _content(at).to_contain_text("83.3", timeout=15_000)
+    _content(at).to_contain_text("83.3")
     at.page.goto(f"{installation.address}/alerts")
-    _content(at).to_contain_text("V1", timeout=15_000)
+    _content(at).to_contain_text("V1")
     _content(at).to_contain_text("83.3")
     assert at.faults == []
 
