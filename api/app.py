@@ -39,6 +39,7 @@ from api.keys import routes as keys
 from api.keys.gate import Gate
 from api.lanes import LANES, Lanes
 from api.services import Services
+from api.watching.requests import RequestTimes, Timed
 
 log = structlog.get_logger()
 
@@ -76,10 +77,11 @@ def create(services: Services) -> OpenAPI:
         channels,
         alert_rules,
         ingestion,
-        operations,
         keys,
     ):
         room.register(app, services)
+    times = RequestTimes()
+    operations.register(app, services, times)
     asker = Asker(services.reading, services.policies, services.now)
     analytics.register(app, services, asker)
     specification_page.register(app)
@@ -90,8 +92,8 @@ def create(services: Services) -> OpenAPI:
     app.register_error_handler(Exception, _unexpected)
     _ask_for_keys(app, services.intake.gate, services.rights_of_person)
     _fence(app)
-    app.wsgi_app = FastLane(app.wsgi_app, services.intake)  # type: ignore[method-assign]
-    app.extensions[LANES] = Lanes(services.intake, asker)
+    app.wsgi_app = Timed(FastLane(app.wsgi_app, services.intake), times)  # type: ignore[method-assign]
+    app.extensions[LANES] = Lanes(services.intake, asker, times)
     return app
 
 

@@ -3,6 +3,7 @@
 import atexit
 import threading
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from dash import Dash
@@ -15,14 +16,17 @@ from api.intake_writer import IntakeWriter
 from api.keys.gate import Gate
 from api.keys.ring import Pace, Ring
 from api.services import Services as ApiServices
+from api.watching.exposition import EXPOSITION, Pools
 from charging.losses import Price
 from charging.verdict import Thresholds
-from dashboard import housekeeping, shell
+from dashboard import housekeeping, shell, watched
 from dashboard.charger_list import ChargerList
+from dashboard.checking import Check
 from dashboard.kept import answer
 from dashboard.pages import admin, alert_rules, alerts, charger, chargers, fleet, ingestion, reports, vehicle
 from dashboard.services import Services
 from dashboard.snapshot import FleetPicture, Money
+from db.embedded import keeps
 from db.engine import connect, pool
 from db.queries.fleet_window import FleetWindow
 from db.queries.policies import Policies
@@ -73,10 +77,23 @@ def create_dash(settings: config.Settings | None = None) -> Dash:
     dash = _dash(server, Services(settings, reading, picture, policies, _now, chargers_list))
     # The first picture of a large fleet takes seconds: made before anybody asks for it.
     threading.Thread(target=picture.get, name="first-picture", daemon=True).start()
-    stop = housekeeping.start(admin, _now, settings.compact_after_hours, _learner(settings), settings.intake_kept_days)
+    check = Check()
+    stop = housekeeping.start(admin, _now, settings.compact_after_hours, _learner(settings), settings.intake_kept_days, check)
+    _watch(server, {"read": reading, "write": writing, "admin": admin}, watched.figures(picture, check, _own_disk(settings)))
     writer = IntakeWriter(committer.tally, reading.connection).start()
     atexit.register(_close, committer, writer, stop, gate, reading, writing, admin)
     return dash
+
+
+def _watch(server: Any, pools: dict[str, Any], figures: list[watched.Figure]) -> None:
+    """What only the composition root knows, among the metrics."""
+    server.extensions[EXPOSITION].add(Pools(pools))
+    server.extensions[EXPOSITION].add_figures(figures)
+
+
+def _own_disk(settings: config.Settings) -> Path | None:
+    """Where the database in use is our own, the folder of its data."""
+    return settings.data_dir if settings.database_url and keeps(settings.data_dir, settings.database_url) else None
 
 
 def _now() -> datetime:
