@@ -35,14 +35,9 @@ def register(app: OpenAPI, services: Services, times: RequestTimes) -> None:
 
     @app.get("/readyz", tags=[_TAG], summary="Traffic is welcome")
     def get_readyz() -> Response:
-        _refuse_where_nothing_is_taken(services)
-        seen = ready.now(_READY_WITHIN_S)
-        if seen is None:
-            raise _not_ready("database_unavailable", "the database does not answer within a second")
-        if not seen.writable:
-            raise _not_ready("database_unavailable", "the database takes nothing that is written")
-        if seen.days_ahead == 0:
-            raise _not_ready("partition_missing", "tomorrow has no table yet")
+        if problem := _refusal(services):
+            raise problem
+        seen = _ready(ready.now(_READY_WITHIN_S))
         return as_json({"status": "ready", "daysAhead": seen.days_ahead, "warnings": _warnings(seen, services.intake.committer)})
 
     @app.get("/metrics", tags=[_TAG], summary="For Prometheus")
@@ -58,7 +53,7 @@ def _exposition(app: OpenAPI, services: Services, times: RequestTimes) -> Exposi
     made.add(Ingestion(services.intake.committer))
     made.add(times)
     made.add(Keys(services.intake.gate))
-    made.add(Installation(Look(services.connection, facts).now))
+    made.add(Installation(Look(services.connection, facts).now, lambda seen: _is_ready(services, seen)))
     made.add_figures([("voltledger_clock_seconds", "This process's clock, seconds since 1970", partial(_clock_s, services))])
     return made
 
@@ -67,14 +62,34 @@ def _clock_s(services: Services) -> float:
     return services.now().timestamp()
 
 
-def _refuse_where_nothing_is_taken(services: Services) -> None:
-    """What is known without asking the database."""
+def _refusal(services: Services) -> Problem | None:
+    """Why traffic is not welcome, as far as is known without asking the database."""
     try:
         services.intake.committer.refuse_early()
     except NotStored as refusal:
-        raise _not_ready(refusal.kind, str(refusal)) from None
+        return _not_ready(refusal.kind, str(refusal))
     if services.intake.gate.blind():
-        raise _not_ready("keys_unknown", "the keys cannot be read from the database")
+        return _not_ready("keys_unknown", "the keys cannot be read from the database")
+    return None
+
+
+def _ready(seen: watching.Readiness | None) -> watching.Readiness:
+    """What was seen, where the database is as it must be. Raises Problem 503."""
+    if seen is None:
+        raise _not_ready("database_unavailable", "the database does not answer within a second")
+    if not seen.writable:
+        raise _not_ready("database_unavailable", "the database takes nothing that is written")
+    if seen.days_ahead == 0:
+        raise _not_ready("partition_missing", "tomorrow has no table yet")
+    return seen
+
+
+def _is_ready(services: Services, seen: watching.Readiness | None) -> bool:
+    try:
+        _ready(seen)
+    except Problem:
+        return False
+    return _refusal(services) is None
 
 
 def _warnings(seen: watching.Readiness, committer: Committer) -> list[str]:

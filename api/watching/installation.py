@@ -1,26 +1,27 @@
-"""What the database knows of the installation. Where it is away these are left out, and `voltledger_database_up` is 0."""
+"""Whether we are ready, and what the database knows of the installation; where it is away, that is left out and `voltledger_database_up` is 0."""
 
 from collections.abc import Callable, Iterator
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from db.queries.watching import Facts
+from db.queries.watching import Facts, Readiness
 
 # Nobody who scrapes waits longer for the database; Prometheus itself gives up after ten seconds.
 WAIT_S = 1.0
 
 
 class Installation:
-    """`look(wait_s)` gives the facts, or None where they cannot be had in time."""
+    """`look(wait_s)` gives the facts, or None where they cannot be had in time; `is_ready` judges them as /readyz does."""
 
-    def __init__(self, look: Callable[[float], Facts | None]) -> None:
-        self._look = look
+    def __init__(self, look: Callable[[float], Facts | None], is_ready: Callable[[Readiness | None], bool]) -> None:
+        self._look, self._is_ready = look, is_ready
 
     def collect(self) -> Iterator[Metric]:
         """One look, and what it shows."""
         facts = self._look(WAIT_S)
+        yield _gauge("voltledger_ready", "1 where /readyz answers 200", self._is_ready(facts and facts.ready))
         words = "1 where the database gave the metrics that need it within a second; where 0 they are left out"
-        yield GaugeMetricFamily("voltledger_database_up", words, value=0 if facts is None else 1)
+        yield _gauge("voltledger_database_up", words, facts is not None)
         if facts is not None:
             yield from _of_database(facts)
             yield from _of_alerting(facts)
@@ -28,7 +29,7 @@ class Installation:
 
 
 def _of_database(facts: Facts) -> Iterator[Metric]:
-    yield _gauge("voltledger_partitions_ahead_days", "Whole days after today that have tables", facts.days_ahead)
+    yield _gauge("voltledger_partitions_ahead_days", "Whole days after today that have tables", facts.ready.days_ahead)
     yield _gauge("voltledger_database_clock_ahead_seconds", "The database's clock less ours", facts.clock_ahead_s)
     yield _gauge("voltledger_database_connections", "Connections that its server has, all programs' together", facts.connections)
     yield _gauge("voltledger_database_connections_limit", "Connections that its server may have", facts.most_connections)

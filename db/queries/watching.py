@@ -25,7 +25,7 @@ class Facts:
     `clock_ahead_s`: by how much the database's clock is before ours. `given_up`: notices given up in the last 24 hours.
     """
 
-    days_ahead: int
+    ready: Readiness
     clock_ahead_s: float
     connections: int
     most_connections: int
@@ -53,7 +53,7 @@ def facts(conn: Conn, now: datetime) -> Facts:
     waiting, failing, oldest, given_up = _row(conn, _NOTICES, {"now": now})
     wall_at, failed_at = judged[0], judged[2]
     return Facts(
-        days_ahead=partitions.days_ahead(conn, now),
+        ready=readiness(conn, now),
         clock_ahead_s=-_age_s(server[0], now),
         connections=int(str(server[1])),
         most_connections=int(str(server[2])),
