@@ -19,7 +19,7 @@ class Installation:
     def collect(self) -> Iterator[Metric]:
         """One look, and what it shows."""
         facts = self._look(WAIT_S)
-        yield _gauge("voltledger_ready", "1 where /readyz answers 200", self._is_ready(facts and facts.ready))
+        yield _gauge("voltledger_ready", "1 where /readyz answers 200", self._is_ready(facts.ready if facts else None))
         words = "1 where the database gave the metrics that need it within a second; where 0 they are left out"
         yield _gauge("voltledger_database_up", words, facts is not None)
         if facts is not None:
