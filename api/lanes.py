@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from api.asking import Asker
-from api.errors import Answer, Problem, new_request_id, problem_answer
+from api.errors import Answer, Problem, problem_answer
 from api.intake import Intake
 from api.keys.gate import Presented
 from api.plain_http import PlainRequest
@@ -48,11 +48,12 @@ class Lanes:
 
         `address` is whose socket it came from.
         """
-        presented = Presented(request.authorization, address, request.forwarded)
+        presented = Presented(request.authorization, address, request.forwarded, request.request_id)
         if request.vehicle_id is not None:
+            request_id = self._intake.request_id(presented)
             try:
                 self._intake.gate.admit(presented, "read")
             except Problem as problem:
-                return problem_answer(problem, new_request_id())
-            return self._asker.begin(request.vehicle_id, finished)
+                return problem_answer(problem, request_id)
+            return self._asker.begin(request.vehicle_id, finished, request_id)
         return self._intake.begin(request.route, request.head, request.body, presented, finished)

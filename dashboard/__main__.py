@@ -26,7 +26,6 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import ValidationError
 from rich.console import Console
-from rich.logging import RichHandler
 
 import config
 from dashboard.children import Child
@@ -67,8 +66,6 @@ class StopAsked(BaseException):
 )
 def main(vehicles: int | None) -> None:
     """Run Voltledger: its database, its web server and, if asked, a simulated fleet."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=console, show_path=False)])
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     sys.exit(run(vehicles))
 
 
@@ -110,6 +107,7 @@ def _say(message: str, code: int) -> int:
 
 def _grow(tree: contextlib.ExitStack, settings: config.Settings, vehicles: int | None) -> NoReturn:
     """Starts part after part on `tree`, which ends them in the opposite order, and keeps them running."""
+    config.start_logs(settings.log_format)
     refuse_what_is_unsafe(settings)
     listener = tree.enter_context(listen(settings.host, settings.port))
     address = address_of(listener)

@@ -47,7 +47,7 @@ def create_app(settings: config.Settings | None = None) -> Any:
 def create_dash(settings: config.Settings | None = None) -> Dash:
     """The Dash application; what browser tests start."""
     settings = settings or config.load()
-    config.start_logs()
+    config.start_logs(settings.log_format)
     if not settings.database_url:
         raise SystemExit("DATABASE_URL is not set: start with `python -m dashboard`, which brings its own PostgreSQL")
     policies = Policies(Thresholds(settings.thresholds, settings.plain_low, settings.plain_critical))
@@ -64,7 +64,7 @@ def create_dash(settings: config.Settings | None = None) -> Dash:
         settings.queue_requests,
     )
     gate = _gate(settings)
-    intake = Intake(committer, _limits(settings), _now, gate)
+    intake = Intake(committer, _limits(settings), _now, gate, settings.proxy_request_ids)
     window = FleetWindow(policies)
     price = Price(settings.tariff_per_kwh, settings.grid_co2_kg_per_kwh)
     mail = settings.smtp_host is not None
