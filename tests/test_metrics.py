@@ -5,17 +5,15 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
-import config
 from api.watching.exposition import EXPOSITION, Exposition, Pools
 from api.watching.histogram import Histogram
 from api.watching.look import Look
@@ -276,20 +274,3 @@ def test_the_check_leaves_its_connection_as_it_was(database_url: str) -> None:
         before = conn.execute("SHOW work_mem").fetchone()
         Check().compare(conn, NOW)
         assert conn.execute("SHOW work_mem").fetchone() == before
-
-
-def test_the_web_process_exports_all_of_it(database_url: str, tmp_path: Path) -> None:
-    """The composition root forgets no part: what docs/metrics.md says of it is what a real application exports, but for what is not ours."""
-    from dashboard.app import create_app
-
-    server: Flask = create_app(config.Settings(_env_file=None, database_url=database_url, data_dir=tmp_path))
-    text = server.test_client().get("/metrics").get_data(as_text=True)
-    for name in (
-        "voltledger_pool_connections",
-        "voltledger_picture_stale",
-        "voltledger_rollup_check_age_seconds",
-        "voltledger_database_up",
-    ):
-        assert f"\n{name}" in text
-    assert "voltledger_disk_free_bytes" not in text
-    assert datetime.now(UTC).timestamp() - samples(text)["voltledger_clock_seconds", ()] < 60

@@ -338,3 +338,10 @@ def _timed(server: Server) -> dict[str, float]:
 def test_an_id_from_outside_is_not_taken_for_the_requests(server: Server) -> None:
     _, headers, body = server.ask(post(van(vehicleId="named"), "vehicle", "X-Request-Id: from-outside"))
     assert json.loads(body)["requestId"] == headers["x-request-id"] != "from-outside"
+
+
+def test_the_web_process_exports_what_only_its_composition_root_knows(server: Server) -> None:
+    text = server.ask(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")[2].decode()
+    for name in ("pool_connections", "picture_stale", "rollup_check_age_seconds", "database_up", "ready"):
+        assert f"\nvoltledger_{name}" in text
+    assert "voltledger_disk_free_bytes" not in text  # the tests' PostgreSQL is not this installation's own
