@@ -13,6 +13,7 @@ import structlog
 from psycopg_pool import ConnectionPool, PoolTimeout, TooManyRequests
 
 from api.tally import Tally
+from api.watching.histogram import READINGS, SECONDS, Histogram
 from db import partitions
 from db.engine import Conn, transient
 from db.ingest import Outcome, Reading, store
@@ -82,12 +83,27 @@ class Committer:
         self._started: list[threading.Thread] = []
         self._days: set[date] = set()
         self.tally = Tally()
-        self.last_commit_s = 0.0
+        self.seconds, self.sizes = Histogram(SECONDS), Histogram(READINGS)
 
     @property
     def waiting_readings(self) -> int:
         """Readings in the queue now."""
         return self._waiting_readings
+
+    @property
+    def waiting_requests(self) -> int:
+        """Requests in the queue now."""
+        return len(self._waiting)
+
+    @property
+    def most_readings(self) -> int:
+        """Readings that may wait."""
+        return self._queue_readings
+
+    @property
+    def most_requests(self) -> int:
+        """Requests that may wait."""
+        return self._queue_requests
 
     def submit(self, vehicles: list[Reading], meters: list[Reading], wait_s: float) -> list[Outcome]:
         """Wait until these readings are on disk; the outcome of each, vehicles' first. Raises NotStored."""
@@ -177,6 +193,7 @@ class Committer:
         failure = self._commit(batch)
         if failure is None:
             return
+        self.tally.failed(failure.kind)
         if len(batch) > 1 and failure.kind in ("refused_by_database", "too_many_old_days"):
             for submission in batch:
                 submission.failure = self._commit([submission])
@@ -189,7 +206,7 @@ class Committer:
             try:
                 started = time.monotonic()
                 self._write(batch)
-                self.last_commit_s = time.monotonic() - started
+                self._took(batch, time.monotonic() - started)
                 return None
             except partitions.TooManyOldDays as error:
                 return NotStored("too_many_old_days", str(error))
@@ -204,6 +221,10 @@ class Committer:
                 log.exception("commit_failed", error=type(error).__name__)
                 return NotStored("internal", "the readings could not be written")
         raise AssertionError("unreachable")
+
+    def _took(self, batch: list[Submission], seconds: float) -> None:
+        self.seconds.observe(seconds)
+        self.sizes.observe(sum(submission.size for submission in batch))
 
     def _gave_up(self, error: psycopg.Error) -> NotStored:
         log.warning("commit_failed", sqlstate=error.sqlstate, error=type(error).__name__)

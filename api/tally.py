@@ -36,6 +36,11 @@ class Tally:
                 _add(self._minutes, (minute_of(now), side), counts)
                 self._total(side, counts, closed)
 
+    def failed(self, reason: str) -> None:
+        """A commit did not come to its end."""
+        with self._lock:
+            self.totals[f"failed:{reason}"] += 1
+
     def _total(self, side: str, counts: MinuteCounts, closed: int) -> None:
         more = {"ACCEPTED": counts.accepted, "DUPLICATE": counts.duplicates, "CONFLICT": counts.conflicts, "CLOSED": closed}
         more |= {f"lag_ms:{side}": counts.lag_ms, f"lagged:{side}": counts.lagged, f"late:{side}": counts.late}

@@ -32,7 +32,6 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import ValidationError
 from rich.console import Console
-from rich.logging import RichHandler
 
 import config
 from dashboard.children import Child
@@ -74,8 +73,6 @@ class StopAsked(BaseException):
 )
 def main(vehicles: int | None) -> None:
     """Run Voltledger: its database, its web server and, if asked, a simulated fleet."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=console, show_path=False)])
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     sys.exit(run(vehicles))
 
 
@@ -117,6 +114,7 @@ def _say(message: str, code: int) -> int:
 
 def _grow(tree: contextlib.ExitStack, settings: config.Settings, vehicles: int | None) -> NoReturn:
     """Starts part after part on `tree`, which ends them in the opposite order, and keeps them running."""
+    config.start_logs(settings.log_format)
     refuse_what_is_unsafe(settings)
     listener = tree.enter_context(listen(settings.host, settings.port))
     address = address_of(listener)
@@ -307,12 +305,12 @@ def wait_until_answered(pages: Pages) -> None:
 
 
 def is_answered(path: str) -> bool:
-    """Whether whoever listens on the Unix socket answers /healthz."""
+    """Whether whoever listens on the Unix socket answers."""
     try:
         with socket.socket(socket.AF_UNIX) as line:
             line.settimeout(2)
             line.connect(path)
-            line.sendall(b"GET /healthz HTTP/1.1\r\nHost: pages\r\nConnection: close\r\n\r\n")
+            line.sendall(b"GET / HTTP/1.1\r\nHost: pages\r\nConnection: close\r\n\r\n")
             return line.recv(64).startswith(b"HTTP/1.1 200")
     except OSError:
         return False
