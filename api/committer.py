@@ -33,6 +33,10 @@ class NotStored(Exception):
         self.kind = kind
 
 
+class _NotMade(Exception):
+    """A day's tables are missing and cannot be made now: somebody holds a lock that this needs, or the right to make them is missing."""
+
+
 @dataclass(slots=True, eq=False)
 class Submission:
     """One request's readings on their way; `outcomes` (vehicles', then meters') or `failure` is there once `finished` is called with it."""
@@ -197,9 +201,18 @@ class Committer:
         if len(batch) > 1 and failure.kind in ("refused_by_database", "too_many_old_days"):
             for submission in batch:
                 submission.failure = self._commit([submission])
+        elif failure.kind == "partition_missing":
+            self._commit_those_with_days(batch, failure)
         else:
             for submission in batch:
                 submission.failure = failure
+
+    def _commit_those_with_days(self, batch: list[Submission], failure: NotStored) -> None:
+        """One request for a day that cannot be made holds up its neighbours once, not each of them for itself."""
+        ready = [s for s in batch if partitions.days_of(r[1] for r in (*s.vehicles, *s.meters)) <= self._days]
+        again = self._commit(ready) if 0 < len(ready) < len(batch) else failure
+        for submission in batch:
+            submission.failure = again if submission in ready else failure
 
     def _commit(self, batch: list[Submission]) -> NotStored | None:
         for attempt in range(self._tries):
@@ -210,6 +223,9 @@ class Committer:
                 return None
             except partitions.TooManyOldDays as error:
                 return NotStored("too_many_old_days", str(error))
+            except _NotMade as error:
+                log.warning("partition_missing", error=str(error))
+                return NotStored("partition_missing", str(error))
             except (PoolTimeout, TooManyRequests):
                 return NotStored("database_unavailable", "the database cannot be reached")
             except psycopg.Error as error:
@@ -230,6 +246,8 @@ class Committer:
         log.warning("commit_failed", sqlstate=error.sqlstate, error=type(error).__name__)
         if error.sqlstate in ("53100", "53200"):
             return NotStored("storage_full", "the database is out of space")
+        if isinstance(error, psycopg.errors.CheckViolation) and error.diag.constraint_name is None:
+            return NotStored("partition_missing", "a day's table is missing")
         if (error.sqlstate or "").startswith(("22", "23")):
             return NotStored("refused_by_database", "the database refused the readings")
         return NotStored("database_unavailable", "the database cannot be used")
@@ -258,10 +276,16 @@ class Committer:
             kept_from_us = partitions.midnight_us(first_kept) if first_kept else None
             days = partitions.days_of([at for at in instants if kept_from_us is None or at >= kept_from_us])
             if not days <= self._days:
-                while partitions.ensure(conn, days, now, self._old_days_per_hour):
-                    conn.commit()
+                self._make(conn, days, now)
                 self._days |= days
         return kept_from_us
+
+    def _make(self, conn: Conn, days: set[date], now: datetime) -> None:
+        try:
+            while partitions.ensure(conn, days, now, self._old_days_per_hour):
+                conn.commit()
+        except (psycopg.errors.LockNotAvailable, psycopg.errors.InsufficientPrivilege) as error:
+            raise _NotMade(f"a day's table is missing and cannot be made now: {error.diag.message_primary}") from None
 
 
 def _store_kept(conn: Conn, side: Side, readings: list[Reading], now: datetime, kept_from_us: int | None) -> list[Outcome]:

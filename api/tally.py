@@ -97,6 +97,8 @@ def _counted(outcomes: Sequence[Outcome], instants: Sequence[int], now: datetime
         counts.late = sum(at < limit_us and outcome is Outcome.ACCEPTED for at, outcome in zip(instants, outcomes, strict=True))
         instants = [at for at in instants if at >= limit_us]
     counts.lagged = len(instants)
+    if instants and max(instants) > now_us:  # a clock ahead of ours, or ours was set back: nothing takes less than no time
+        instants = [min(at, now_us) for at in instants]
     counts.lag_ms = (now_us * len(instants) - sum(instants)) // 1000
     return counts, counts.rejected
 

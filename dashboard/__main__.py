@@ -37,7 +37,7 @@ import config
 from dashboard.children import Child
 from db import machine
 from db.embedded import BinariesMissing, EmbeddedPostgres, EmbeddedPostgresError
-from db.schema import migrate
+from db.schema import RestoreUnfinished, migrate
 from edge.headers import tiles_source
 from edge.openness import Openness, refusal
 
@@ -196,7 +196,10 @@ def open_database(settings: config.Settings, tree: contextlib.ExitStack) -> str:
             url = tree.enter_context(EmbeddedPostgres(settings.data_dir, shared_buffers_mb=buffers_mb)).url
         except (BinariesMissing, EmbeddedPostgresError, OSError) as error:
             raise CannotStart(str(error)) from None
-    migrate(url)
+    try:
+        migrate(url)
+    except RestoreUnfinished as error:
+        raise CannotStart(str(error)) from None
     return url
 
 
