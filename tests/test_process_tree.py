@@ -30,6 +30,9 @@ STUBS = {
     "db/schema.py": """
 import psycopg
 
+class RestoreUnfinished(Exception):
+    pass
+
 def migrate(database_url):
     with psycopg.connect(database_url) as connection:
         connection.execute("CREATE TABLE IF NOT EXISTS starts (at timestamptz DEFAULT now())")
