@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 from charging.alert_settings import AlertSettings, Rule
 from charging.alerting import Observation, Timing
 from charging.evidence import Evidence
-from charging.verdict import Margin, Summary, Verdict
+from charging.margin import Margin
+from charging.verdict import Summary, Verdict
 
 # Stale from here, in rhythms; the alert comes later. A device that sends more often than once a minute is taken to send once a minute.
 STALE_RHYTHMS = 5

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from charging.evidence import Evidence
-from charging.verdict import Margin
+from charging.margin import Margin
 
 # Clocks of a vehicle and its meter that differ by so much are not told from a lower efficiency where the power falls or a charge begins.
 CLOCKS_APART_S = 10 * 60

@@ -15,8 +15,9 @@ import numpy as np
 
 from charging.decisive import Course, decides, falling_milliwh
 from charging.evidence import Evidence
+from charging.margin import Margin
 from charging.policy import Policy
-from charging.verdict import ENOUGH_AC_MILLIWH, Margin, Summary, Verdict
+from charging.verdict import ENOUGH_AC_MILLIWH, Summary, Verdict
 from db.engine import Conn
 from db.gathered import Ints, gathered, instant, instant_us, ints, read, texts
 from db.queries.device_window import DeviceWindow

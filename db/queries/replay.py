@@ -15,10 +15,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from charging.case import METER_UNCERTAINTY
 from charging.decisive import Course, decides, falling_milliwh
 from charging.evidence import Evidence
+from charging.margin import Margin
 from charging.policy import Policy
-from charging.verdict import ENOUGH_AC_MILLIWH, METER_UNCERTAINTY, MOST_UNCERTAINTY, Margin, Verdict
+from charging.verdict import ENOUGH_AC_MILLIWH, MOST_UNCERTAINTY, Verdict
 from db.engine import Conn
 from db.gathered import Ints, gathered, instant, instant_us, ints, read, texts
 from db.queries.lookback import JUDGED, LADDER_H
