@@ -26,7 +26,7 @@ def judged(efficiency: float, ac_kwh: float = 11.0, step_wh: float = 1.0, **more
 
 
 def decided(summary: Summary, course: Course) -> bool:
-    return decides(summary.evidence, Policy().margin("van-7", summary.evidence), course)
+    return decides(summary.evidence, Policy().margin("van-7", summary.evidence), lambda: course)
 
 
 def test_clearly_low_and_clearly_within_the_band_decide() -> None:
@@ -40,6 +40,13 @@ def test_below_the_band_by_less_than_the_uncertainty_does_not() -> None:
     summary, course = judged(0.875)
     assert summary.verdict is Verdict.OK
     assert not decided(summary, course)
+
+
+def test_within_the_band_only_because_readings_of_the_meter_are_missing_does_not() -> None:
+    summary, course = judged(0.92)
+    margin = Policy().margin("van-7", summary.evidence)
+    assert decides(summary.evidence, margin, lambda: course)
+    assert not decides(summary.evidence, replace(margin, least=0.88), lambda: course)
 
 
 @pytest.mark.parametrize(

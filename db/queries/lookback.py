@@ -184,7 +184,7 @@ class Lookback:
         if summary.verdict not in JUDGED:
             return None
         judged = None if summary.verdict is Verdict.SUSPECT_MEASUREMENT else policy.margin(vehicle_id, evidence)
-        return Seen(since, until, summary, judged, decides(evidence, judged, did.course(n, width, evidence)))
+        return Seen(since, until, summary, judged, decides(evidence, judged, lambda: did.course(n, width, evidence)))
 
 
 class _Did:

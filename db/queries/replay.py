@@ -8,7 +8,7 @@ have come in since, and with the assignments as they are known now.
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -218,7 +218,7 @@ class _Past:
                 evidence = in_words(weighed, (stretch.meter_id,), ())
                 verdict, margin = policy.verdict_and_margin(stretch.vehicle_id, evidence)
                 if verdict in JUDGED:
-                    yield n, (evidence, verdict, margin), decides(evidence, margin, self._course(looks, n, width, evidence))
+                    yield n, (evidence, verdict, margin), decides(evidence, margin, partial(self._course, looks, n, width, evidence))
 
     def _course(self, looks: "_Looks", n: int, width: int, evidence: Evidence) -> Course:
         row, last = int(looks.row[n]), int(looks.place[n])
