@@ -21,6 +21,8 @@ from tests.truth import SICK, Truth
 VEHICLES, DAYS, FAULTS_FROM, SEED = 40, 9, 8, 7
 JUDGED_MIN = 30 * 60
 FIRST = date(2026, 1, 12)  # a Monday in winter, so that the days with faults are cold and no Sunday
+# A minute of CPU, but 1,800 evaluations in turn with a database: a busy machine takes many minutes for it.
+pytestmark = pytest.mark.timeout(1200)
 # Where the mapping is wrong everything may be said of both but that nothing is.
 WRONGLY_MAPPED = "swapped_mapping"
 
