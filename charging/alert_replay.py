@@ -13,7 +13,7 @@ from charging.verdict import Severity
 class Look:
     """What the evaluation at `at` saw anew; `known_to`: the last one for which that remained the newest evidence (itself at least).
 
-    `margin` None: there was none; `sure`: as of an observation; `begins`: from when on the evidence is. No look, no change: what was judged before is not judged again.
+    `margin` None: there was none; `sure`, `decides`: as of an observation; `begins`: from when on the evidence is. No look, no change: what was judged before is not judged again.
     """
 
     at: datetime
@@ -22,6 +22,7 @@ class Look:
     severity: Severity = "warning"
     sure: float | None = None
     begins: datetime | None = None
+    decides: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +52,15 @@ class _Replay:
         self._known_to: datetime | None = None
 
     def see(self, look: Look) -> None:
-        if self._standing is None and (look.margin is None or look.margin >= 0):
+        if self._standing is None and (look.margin is None or look.margin >= 0 or not look.decides):
             return  # nearly all of them: it is fine, and was
         if self._standing:
             self._nothing_until(look.at - self._every)
         running = self._standing is not None and self._standing.state != "pending"
         # What was before the alert does not end it, however well it was.
         older = running and look.begins is not None and look.begins < self.found[-1].fired_at
-        self._step(Observation(look.margin, look.severity, sure=-math.inf if older else look.sure), look.at, self._every)
+        seen = Observation(look.margin, look.severity, sure=-math.inf if older else look.sure, decides=look.decides)
+        self._step(seen, look.at, self._every)
         self._known_to = look.known_to
 
     def end(self, until: datetime) -> None:

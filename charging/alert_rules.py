@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 from charging.alert_settings import AlertSettings, Rule
 from charging.alerting import Observation, Timing
 from charging.evidence import Evidence
-from charging.verdict import Margin, Summary, Verdict
+from charging.margin import Margin
+from charging.verdict import Summary, Verdict
 
 # Stale from here, in rhythms; the alert comes later. A device that sends more often than once a minute is taken to send once a minute.
 STALE_RHYTHMS = 5
@@ -95,9 +96,18 @@ class Device:
 
 
 def efficiency(
-    vehicle_id: str, site_id: str | None, since: datetime, until: datetime, summary: Summary, judged: Margin | None, to: datetime
+    vehicle_id: str,
+    site_id: str | None,
+    since: datetime,
+    until: datetime,
+    summary: Summary,
+    judged: Margin | None,
+    to: datetime,
+    decides: bool = True,
 ) -> Iterable[Sighting]:
-    """Both rules that an efficiency answers; `judged` where its verdict is ok or low. `to`: readings up to there were looked at."""
+    """Both rules that an efficiency answers; `judged` where its verdict is ok or low. `to`: readings up to there were looked at; `decides`:
+    as of an observation.
+    """
     subject = Subject("vehicle", vehicle_id)
     rhythm_s = max(summary.evidence.dc.rhythm_s, summary.evidence.ac.rhythm_s)
     goes_on = rhythm_s > LEAST_RHYTHM_S and to - until < timedelta(seconds=rhythm_s)
@@ -105,7 +115,9 @@ def efficiency(
     def evidence() -> dict[str, Any]:
         return efficiency_evidence(since, until, summary, judged)
 
-    low = Observation(judged.margin, summary.severity or "warning", sure=surely(summary.evidence, judged)) if judged else Observation(None)
+    low = Observation(None)
+    if judged:
+        low = Observation(judged.margin, summary.severity or "warning", sure=surely(summary.evidence, judged), decides=decides)
     yield Sighting("low_efficiency", subject, site_id, low, PLAIN, until, summary.reason, evidence, begins=since, goes_on=goes_on)
     suspect = Observation(-1.0 if summary.verdict is Verdict.SUSPECT_MEASUREMENT else 1.0)
     yield Sighting("suspect_measurement", subject, site_id, suspect, PLAIN, until, summary.reason, evidence, goes_on=goes_on)

@@ -3,6 +3,8 @@
     ok ─ margin < 0 ─▶ pending ─ held ─▶ firing ─ margin ≥ clear ─▶ recovering ─ held ─▶ ok
                           └ margin ≥ 0 ─▶ ok, silently        └ margin < 0 ─▶ firing again
 
+A margin within doubt neither leads to pending nor away from it.
+
 What is held is counted in seconds of evaluations that had evidence, never by subtracting instants: a clock that is set forward by an hour,
 an hour without evidence or without this program fires nothing and resolves nothing.
 """
@@ -40,13 +42,15 @@ class Observation:
 
     `margin` is the distance to where the rule begins to be broken, negative where it is; None or NaN where there is no evidence.
     `is_new` says whether anything came since the evidence that counted last: what was judged before is not judged again.
-    `sure` is the margin by which it is known to be well again, where that is less than `margin`.
+    `sure` is the margin by which it is known to be well again, where that is less than `margin`. `decides`: whether the margin is more
+    than doubt could explain; where not, what is pending waits.
     """
 
     margin: float | None
     severity: Severity = "warning"
     is_new: bool = True
     sure: float | None = None
+    decides: bool = True
 
     @property
     def says_nothing(self) -> bool:
@@ -100,7 +104,7 @@ def step(
         return (standing and replace(standing, nothing_s=0.0)), None
     assert seen.margin is not None
     if standing is None:
-        return _from_ok(seen.margin, at)
+        return _from_ok(seen, at)
     standing = replace(standing, nothing_s=0.0)
     return _FROM[standing.state](standing, seen, passed_s, at, timing)
 
@@ -128,13 +132,15 @@ def _nothing(standing: Standing | None, passed_s: float) -> _Result:
     return None, Step(standing.state, "ok", NOTHING)
 
 
-def _from_ok(margin: float, at: datetime) -> _Result:
-    if margin >= 0:
+def _from_ok(seen: Observation, at: datetime) -> _Result:
+    if not (seen.is_below and seen.decides):
         return None, None
     return Standing("pending", at), Step("ok", "pending", "below the line")
 
 
 def _from_pending(standing: Standing, seen: Observation, passed_s: float, at: datetime, timing: Timing) -> _Result:
+    if not seen.decides:
+        return standing, None
     if not seen.is_below:
         return None, Step("pending", "ok", "above the line again")
     held_s = standing.held_s + passed_s

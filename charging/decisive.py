@@ -1,9 +1,10 @@
 """Whether a judgement is one to act on, or a longer window has to be looked at."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from charging.evidence import Evidence
-from charging.verdict import Margin
+from charging.margin import Margin
 
 # Clocks of a vehicle and its meter that differ by so much are not told from a lower efficiency where the power falls or a charge begins.
 CLOCKS_APART_S = 10 * 60
@@ -26,13 +27,16 @@ class Course(NamedTuple):
     dc_charging: int
 
 
-def decides(evidence: Evidence, judged: Margin | None, course: Course) -> bool:
-    """Of a judged window: low in spite of all doubt, or within the band without the benefit of it; a suspect measurement always."""
+def decides(evidence: Evidence, judged: Margin | None, course: Callable[[], Course]) -> bool:
+    """Of a judged window: low in spite of all doubt, or within the band without the benefit of it; a suspect measurement always. `course` is
+    asked for where it is low, which few are.
+    """
     if judged is None:
         return True
     if judged.margin >= 0:
-        return judged.margin >= judged.slack
-    return at_best(evidence, judged, course) < judged.line
+        # What is missing is held against it here: readings of the meter that are hours late make a sick charger look well meanwhile.
+        return judged.least - judged.line >= judged.slack
+    return at_best(evidence, judged, course()) < judged.line
 
 
 def at_best(evidence: Evidence, judged: Margin, course: Course) -> float:

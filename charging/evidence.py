@@ -8,9 +8,10 @@ CHARGING_FLOOR_MILLIWH = 2_500
 # A stream moved when it carries more than this and more than STANDBY_W explains.
 MOVED_FLOOR_MILLIWH = 50_000
 STANDBY_W = 10
-# A quarter in the first hour of a charge whose battery was colder than this within the hour, and in which less arrived than is expected of a
-# charger in the middle of the default band, is conditioning: a heater of 1 to 3 kW takes a tenth to a third of an 11 kW charger's power,
-# so a limit of 70 % would miss most of them, and one of 85 % the quarters in which it ran for some minutes.
+# A quarter in the first hour of a charge whose battery was no warmer than this within the hour (11.96 °C, at which a heater runs, is told as
+# 12.0), and in which less arrived than is expected of a charger in the middle of the default band, is conditioning: a heater of 1 to 3 kW
+# takes a tenth to a third of an 11 kW charger's power, so a limit of 70 % would miss most of them, and one of 85 % the quarters in which it
+# ran for some minutes.
 COLD_CENTI_C = 1_200
 # Energy that flowed for this much longer on one side of a quarter than on the other is not a matter of when each of them reads, nor of the
 # coarsest counters' steps.

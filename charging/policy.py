@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from charging.band import Learned
 from charging.charger import DC_CLASS
 from charging.evidence import Evidence
-from charging.verdict import Margin, Summary, Thresholds, Verdict, margin, summarise, verdict_and_margin
+from charging.margin import Margin, margin, verdict_and_margin
+from charging.verdict import Summary, Thresholds, Verdict, summarise
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from db.queries.policies import Policies
 from db.queries.replay import Sight, quarters_of
 
 LOOK_BACK = timedelta(days=7)
-# Readings may be this late and still be in the evaluation that concerns them: what ended later is not looked at. As in alerting.evaluate.
+# Readings may be this late and still be in the evaluation that concerns them: what ended later is not looked at. As in alerting.telling.
 BEHIND = timedelta(seconds=120)
 # More are not looked at: a sample of them, the same every time, says what the others do, within the time that somebody waits.
 MOST_VEHICLES = 500
@@ -174,7 +174,7 @@ def _low(seen: Iterable[Sight]) -> Iterator[Look]:
         at, known_to, begins = replay.ends(one.number), replay.ends(one.known_to), replay.ends(one.begins - 1)
         if one.margin and one.evidence:
             sure = surely(one.evidence, one.margin)
-            yield Look(at, known_to, one.margin.margin, one.margin.severity or "warning", sure, begins)
+            yield Look(at, known_to, one.margin.margin, one.margin.severity or "warning", sure, begins, one.decides)
         else:
             yield Look(at, known_to, None)
 

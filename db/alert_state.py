@@ -41,7 +41,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """An episode, and of a running one where its rule stands; `since` is when a dark site became so."""
+    """An episode, and of a running one where its rule stands, and since when."""
 
     episode_id: int
     key: Key
@@ -54,6 +54,7 @@ class Episode:
     flapping: bool
     notified_severity: str | None
     state: str
+    since: datetime | None = None
 
 
 def begin(conn: Conn) -> tuple[bool, datetime | None]:
@@ -213,7 +214,7 @@ def resolve(conn: Conn, at: datetime, episode_id: int, because: str) -> None:
 
 
 _EPISODE = """e.episode_id, e.rule, e.subject_kind, e.subject_id, e.site_id, e.severity, e.fired_at, e.reason, e.evidence, e.held_back_by,
-    e.flapping, e.notified_severity, coalesce(s.state, 'ok')"""
+    e.flapping, e.notified_severity, coalesce(s.state, 'ok'), s.since"""
 
 
 def open_episodes(conn: Conn) -> list[Episode]:
@@ -242,6 +243,14 @@ def hold_back(conn: Conn, held: Sequence[tuple[int | None, int]]) -> None:
     """Which episode holds back which (held_back_by, episode_id); None lets it go."""
     with conn.cursor() as cursor:
         cursor.executemany("UPDATE alert_episode SET held_back_by = %s WHERE episode_id = %s", held)
+
+
+def settle(conn: Conn, episode_ids: Sequence[int]) -> None:
+    """These came and went, and now stay: they are no longer flapping, and people are to be told of them as of any other."""
+    with conn.cursor() as cursor:
+        cursor.executemany(
+            "UPDATE alert_episode SET flapping = false, notified_severity = NULL WHERE episode_id = %s", [(one,) for one in episode_ids]
+        )
 
 
 def notified(conn: Conn, at: datetime, episode_id: int, severity: str) -> None:

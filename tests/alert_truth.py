@@ -6,7 +6,7 @@ with an injected clock. So nothing is judged by what only arrived later.
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +14,8 @@ import numpy as np
 import psycopg
 
 from alerting.evaluate import evaluate
+from alerting.telling import BEHIND
+from charging.policy import Policy
 from db import ingest, learning, partitions, rollups
 from db.columns import Columns
 from db.queries.lookback import Lookback
@@ -25,8 +27,8 @@ from simulator.faults import Faults
 from simulator.fleet import METERS, VEHICLES, Fleet, build
 from simulator.record import Rows, Stream
 from simulator.trips import DAY_MIN
-from simulator.world import World
 from tests import truth
+from tests.alert_physics import Flows, Watched
 
 DAY = timedelta(days=1)
 MINUTE = timedelta(minutes=1)
@@ -40,25 +42,30 @@ _NOTHING = -(2**31)
 
 @dataclass(frozen=True)
 class Recorded:
-    """A fleet whose faults begin on day `faults_from`, counted from 1; `first` is the first day's midnight, UTC."""
+    """A fleet whose faults begin on day `faults_from`, counted from 1; `first` is the first day's midnight, UTC. From the faults on it is
+    judged for `judged_min`; `flows`: what really flowed meanwhile.
+    """
 
     fleet: Fleet
     faults: Faults
     first: datetime
     days: int
     faults_from: int
+    judged_min: int
+    flows: Flows = field(default_factory=Flows)
 
     @classmethod
-    def of(cls, vehicles: int, days: int, first: date, seed: int, faults_from: int) -> "Recorded":
+    def of(cls, vehicles: int, days: int, first: date, seed: int, faults_from: int, judged_min: int) -> "Recorded":
         """The same as `simulator.record.write` records."""
         fleet, day = build(vehicles, seed), (first - date(1970, 1, 1)).days
         faults = scenario.draw(fleet, (day + faults_from - 1) * DAY_MIN, (day + days) * DAY_MIN)
-        return cls(fleet, faults, datetime(first.year, first.month, first.day, tzinfo=UTC), days, faults_from)
+        return cls(fleet, faults, datetime(first.year, first.month, first.day, tzinfo=UTC), days, faults_from, judged_min)
 
     def delivered(self) -> Iterator[tuple[datetime, list[tuple[Stream, Rows]]]]:
         """What arrives on each day, in the order in which it does."""
         day = (self.first - datetime(1970, 1, 1, tzinfo=UTC)) // DAY
-        world = World(self.fleet, day * DAY_MIN, self.faults)
+        seen_until = (day + self.faults_from - 1) * DAY_MIN + self.judged_min - BEHIND // MINUTE
+        world = Watched(self.fleet, day * DAY_MIN, self.faults, self.flows, seen_until)
         streams = [Stream(self.fleet, self.faults, VEHICLES), Stream(self.fleet, self.faults, METERS)]
         for n in range(self.days):
             minutes = [world.next() for _ in range(DAY_MIN)]
@@ -89,9 +96,9 @@ def accepted(rows: Rows) -> Rows:
     return rows.where(rows.stamp_s <= rows.at_s + AHEAD_S)
 
 
-def follow(conn: psycopg.Connection, recorded: Recorded, most_minutes: int) -> None:
-    """Everything that is delivered, until so many minutes with faults were judged. Commits."""
-    policies, lookback, left = Policies(), Lookback(), most_minutes
+def follow(conn: psycopg.Connection, recorded: Recorded) -> Policy:
+    """Everything that is delivered, as long as it is judged; how everybody was judged when the faults began. Commits."""
+    policies, lookback, left, before = Policies(), Lookback(), recorded.judged_min, Policy()
     partitions.ensure(conn, [(recorded.first + n * DAY).date() for n in range(-1, recorded.days + 1)], recorded.first)
     conn.commit()
     for number, (midnight, streams) in enumerate(recorded.delivered(), 1):
@@ -99,14 +106,16 @@ def follow(conn: psycopg.Connection, recorded: Recorded, most_minutes: int) -> N
         if number < recorded.faults_from:
             _store_day(conn, parts, midnight)
         else:
+            before = policies.current(conn) if number == recorded.faults_from else before
             _minutes(conn, parts, midnight, min(left, DAY_MIN), lookback, policies)
             left -= DAY_MIN
             if left <= 0:
-                return
+                break
         for side in (VEHICLE, METER):
             rollups.learn_rhythms(conn, side, midnight + DAY)
         learning.learn_day(conn, midnight.date(), midnight + DAY, policies)
         conn.commit()
+    return before
 
 
 def _store_day(conn: psycopg.Connection, parts: Sequence[tuple[Stream, Rows]], midnight: datetime) -> None:

@@ -191,7 +191,7 @@ def _sql(named: bool, binned: bool) -> str:
     ), weighed AS (
         SELECT *, greatest(1, round(active_s / dc_rhythm_s))::int AS dc_due, greatest(1, round(active_s / ac_rhythm_s))::int AS ac_due,
                coalesce(soc_min >= {FULL_CENTI_PCT}, false) AS is_full, coalesce(soc_min >= {FULL_CENTI_PCT}, false) OR
-               coalesce(first_hour AND coldest_centi_c < {COLD_CENTI_C} AND {_ARRIVED_LITTLE}, false) AS aside
+               coalesce(first_hour AND coldest_centi_c <= {COLD_CENTI_C} AND {_ARRIVED_LITTLE}, false) AS aside
         FROM active
     ), flagged AS (
         SELECT *, CASE WHEN active_s > 900 - dc_rhythm_s THEN greatest(1, round(900.0 / dc_rhythm_s)) ELSE dc_due END AS dc_most,

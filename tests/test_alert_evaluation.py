@@ -230,6 +230,37 @@ def test_after_six_quiet_hours_it_is_told_as_ever(conn: psycopg.Connection) -> N
     assert fleet.told("battery_hot")[-2:] == ["flapping", "firing"]
 
 
+def test_what_came_and_went_and_then_stays_is_told_once_more_and_when_it_is_over(conn: psycopg.Connection) -> None:
+    fleet = Fleet(conn)
+    for _ in range(2):
+        fleet.members["van-1"].temp_c = 60
+        fleet.run(3)
+        fleet.members["van-1"].temp_c = 20
+        fleet.run(18)
+    fleet.members["van-1"].temp_c = 60
+    fleet.run(110)
+    came_and_went = ["firing", "resolved", "firing", "resolved", "flapping"]
+    assert fleet.told("battery_hot") == came_and_went
+    fleet.run(40)
+    assert fleet.told("battery_hot") == [*came_and_went, "firing"]
+    assert [row[9] for row in fleet.episodes()] == [False, False, False]
+    fleet.members["van-1"].temp_c = 20
+    fleet.run(18)
+    assert fleet.told("battery_hot") == [*came_and_went, "firing", "resolved"]
+
+
+def test_a_rule_that_is_switched_off_for_a_site_ends_what_is_pending_there_at_once(conn: psycopg.Connection) -> None:
+    fleet = Fleet(conn)
+    past(fleet, 0.70)
+    fleet.run(3)
+    assert fleet.state("low_efficiency", "van-1") == "pending"
+    conn.execute("INSERT INTO alert_setting VALUES ('low_efficiency', 'site', 'north', '{\"enabled\": false}', %s, 'test')", (fleet.now,))
+    fleet.run(1)
+    assert fleet.state("low_efficiency", "van-1") == "ok"
+    assert [row[6].split(":")[0] for row in fleet.transitions()][-1] == SWITCHED_OFF
+    assert fleet.notices() == []
+
+
 def test_a_rule_that_is_switched_off_closes_what_it_had_open(conn: psycopg.Connection) -> None:
     fleet = Fleet(conn)
     past(fleet, 0.70)

@@ -136,6 +136,15 @@ def test_it_recovers_by_the_margin_that_is_sure_and_fires_by_the_other() -> None
     assert step(None, Observation(0.01, sure=-0.5), 60.0, START, TIMING) == (None, None)
 
 
+def test_what_is_within_doubt_begins_nothing_and_leaves_what_is_pending_as_it_is() -> None:
+    low, doubt, doubtfully_low = Observation(LOW), Observation(BETWEEN, decides=False), Observation(LOW, decides=False)
+    assert run([doubtfully_low] * 30) == ([None] * 30, [])
+    stood, steps = run([low] * 15 + [doubt, doubtfully_low] * 20 + [low])
+    assert [one.state if one else "ok" for one in stood] == ["pending"] * 55 + ["firing"]
+    assert [one.target for one in steps] == ["pending", "firing"]
+    assert run([low] * 15 + [Observation(BETWEEN)])[0][-1] is None
+
+
 def test_severity_changes_no_state() -> None:
     """It may change from minute to minute; the clocks run on."""
     mixed = [Observation(LOW, "critical" if n % 2 else "warning") for n in range(16)]

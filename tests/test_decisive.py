@@ -2,12 +2,15 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from charging.decisive import Course, at_best, decides
 from charging.evidence import Evidence, Stream
 from charging.policy import Policy
 from charging.verdict import Summary, Verdict
+from db.queries.course import course
+from db.queries.weighing import CHARGING, LAST, MILLIWH, READINGS
 
 HOUR = 3600
 STEADY = Course(0, 60, 60)
@@ -23,7 +26,7 @@ def judged(efficiency: float, ac_kwh: float = 11.0, step_wh: float = 1.0, **more
 
 
 def decided(summary: Summary, course: Course) -> bool:
-    return decides(summary.evidence, Policy().margin("van-7", summary.evidence), course)
+    return decides(summary.evidence, Policy().margin("van-7", summary.evidence), lambda: course)
 
 
 def test_clearly_low_and_clearly_within_the_band_decide() -> None:
@@ -37,6 +40,13 @@ def test_below_the_band_by_less_than_the_uncertainty_does_not() -> None:
     summary, course = judged(0.875)
     assert summary.verdict is Verdict.OK
     assert not decided(summary, course)
+
+
+def test_within_the_band_only_because_readings_of_the_meter_are_missing_does_not() -> None:
+    summary, course = judged(0.92)
+    margin = Policy().margin("van-7", summary.evidence)
+    assert decides(summary.evidence, margin, lambda: course)
+    assert not decides(summary.evidence, replace(margin, least=0.88), lambda: course)
 
 
 @pytest.mark.parametrize(
@@ -60,3 +70,23 @@ def test_a_coarse_counter_that_shows_energy_every_third_minute_is_not_taken_for_
     summary, _ = judged(0.60, ac_kwh=3.7, step_wh=70)
     assert summary.verdict is Verdict.LOW
     assert decided(summary, Course(0, 60, 14))
+
+
+def quarter(milliwh: int, charging: int, readings: int = 15) -> list[int]:
+    """As a side of the weighing has it."""
+    found = [0] * 10
+    found[READINGS], found[CHARGING], found[MILLIWH], found[LAST] = readings, charging, milliwh, 890_000_000
+    return found
+
+
+def test_where_the_power_falls_below_a_coarse_counters_step_its_readings_without_energy_are_there_all_the_same() -> None:
+    """11 kW, then a taper of 3 kW, on a counter of 100 Wh: energy in each reading, then in every second one."""
+    evidence = Evidence(Stream(0, 60, 60, 60, 100_000), Stream(0, 60, 60, 60, 1_000))
+    ac = np.array([quarter(2_750_000, 15), quarter(750_000, 15)]).T
+    dc = np.array([quarter(2_400_000, 15), quarter(650_000, 7)]).T
+    assert course(dc, ac, evidence)[1:] == (30, 30)
+    on_their_way = np.array([quarter(2_400_000, 15), quarter(400_000, 4, readings=9)]).T
+    assert course(on_their_way, ac, evidence)[1:] == (30, 24)
+    stuck = np.array([quarter(2_400_000, 15), quarter(0, 0)]).T
+    assert course(stuck, ac, evidence)[1:] == (30, 15)
+    assert course(np.array([quarter(1_200_000, 8), quarter(650_000, 15)]).T, ac, evidence)[2] == 23

@@ -108,6 +108,14 @@ def test_a_cold_first_hour_is_known_to_be_one_though_the_window_begins_after_it(
     assert late[VAN].summary.verdict is Verdict.LOW
 
 
+@pytest.mark.parametrize(("temp_c", "said"), [(12.0, []), (12.01, [VAN])])
+def test_a_battery_of_twelve_degrees_as_told_is_cold(world: World, temp_c: float, said: list[str]) -> None:
+    """A heater that runs at 11.96 °C runs at 12.0 as it is told."""
+    world.assign(VAN, DEPOT)
+    world.charge(at(8), 55, efficiency=0.65, temp_c=temp_c)
+    assert list(seen(world, at(9))) == said
+
+
 CHARGES = st.lists(
     st.tuples(
         st.sampled_from((VAN, TRUCK)), st.integers(0, 1_500), st.integers(1, 200), st.sampled_from((0.004, 2.3, 11.0)), st.sampled_from((0.0, 0.6, 0.9, 1.3))

@@ -13,16 +13,17 @@ from itertools import pairwise
 
 import numpy as np
 
-from charging.decisive import Course, decides, falling_milliwh
+from charging.decisive import Course, decides
 from charging.evidence import Evidence
+from charging.margin import Margin
 from charging.policy import Policy
-from charging.verdict import ENOUGH_AC_MILLIWH, Margin, Summary, Verdict
+from charging.verdict import ENOUGH_AC_MILLIWH, Summary, Verdict
 from db.engine import Conn
 from db.gathered import Ints, gathered, instant, instant_us, ints, read, texts
+from db.queries.course import course
 from db.queries.device_window import DeviceWindow
 from db.queries.weighing import (
     AC_FIELDS,
-    CHARGING,
     DC_FIELDS,
     LAST,
     MILLIWH,
@@ -183,7 +184,7 @@ class Lookback:
         if summary.verdict not in JUDGED:
             return None
         judged = None if summary.verdict is Verdict.SUSPECT_MEASUREMENT else policy.margin(vehicle_id, evidence)
-        return Seen(since, until, summary, judged, decides(evidence, judged, did.course(n, width)))
+        return Seen(since, until, summary, judged, decides(evidence, judged, lambda: did.course(n, width, evidence)))
 
 
 class _Did:
@@ -215,20 +216,11 @@ class _Did:
         """From the grid within the window of so many quarters."""
         return np.asarray(self._sums[rows, self.last[rows] + 1] - self._sums[rows, self._begin(rows, width)])
 
-    def course(self, row: int, width: int) -> Course:
+    def course(self, row: int, width: int, evidence: Evidence) -> Course:
         """What the window's sums do not tell."""
         last = int(self.last[row])
         window = slice(max(last - width + 1, int(self._first[row])), last + 1)
-        charging = (int(side[CHARGING, row, window].sum()) for side in (self.ac, self.dc))
-        return Course(self._falling_milliwh(row, width), *charging)
-
-    def _falling_milliwh(self, row: int, width: int) -> int:
-        """By how much the last quarter, if it were a whole one, is less than the first."""
-        last = int(self.last[row])
-        begin = max(last - width + 1, int(self._first[row]))
-        # The first reading of a quarter stands for a rhythm, however soon it came.
-        lasted_us = max(int(self.ac[LAST, row, last]), int(self.dc[LAST, row, last]), int(self._rhythms[1][row]) * 1_000_000)
-        return falling_milliwh(int(self.ac[MILLIWH, row, begin]), int(self.ac[MILLIWH, row, last]), lasted_us / 1_000_000)
+        return course(self.dc[:, row, window], self.ac[:, row, window], evidence)
 
     def window(self, row: int, width: int) -> tuple[datetime, datetime]:
         """(since, until] of the window of so many quarters; it ends with the last charging reading."""

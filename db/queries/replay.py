@@ -7,25 +7,26 @@ have come in since, and with the assignments as they are known now.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from charging.decisive import Course, decides, falling_milliwh
+from charging.case import METER_UNCERTAINTY
+from charging.decisive import Course, decides
 from charging.evidence import Evidence
+from charging.margin import Margin
 from charging.policy import Policy
-from charging.verdict import ENOUGH_AC_MILLIWH, METER_UNCERTAINTY, MOST_UNCERTAINTY, Margin, Verdict
+from charging.verdict import ENOUGH_AC_MILLIWH, MOST_UNCERTAINTY, Verdict
 from db.engine import Conn
 from db.gathered import Ints, gathered, instant, instant_us, ints, read, texts
+from db.queries.course import course
 from db.queries.lookback import JUDGED, LADDER_H
 from db.queries.spans import QUARTERS_AT_ONCE, Span, happened
 from db.queries.weighing import (
     AC_FIELDS,
-    CHARGING,
     DC_FIELDS,
     LAST,
     MILLIWH,
@@ -57,11 +58,10 @@ class Alone(NamedTuple):
     last: int
 
 
-@dataclass(frozen=True, slots=True)
-class Sight:
+class Sight(NamedTuple):
     """What could be judged at the end of quarter `number`, and to the end of which that stays the newest; None: nobody could say.
 
-    `margin` where it was ok or low. `begins`: the window's first quarter.
+    `margin` where it was ok or low; `decides`: by more than doubt. `begins`: the window's first quarter.
     """
 
     number: int
@@ -70,6 +70,7 @@ class Sight:
     evidence: Evidence | None
     verdict: Verdict | None
     margin: Margin | None
+    decides: bool = True
 
 
 _NOBODY_SAYS = (None, None, None)
@@ -205,7 +206,8 @@ class _Past:
         for n, (of, at) in enumerate(zip(row.tolist(), looks.place.tolist(), strict=True)):
             said: tuple[Any, ...] = seen.get(n) or _NOBODY_SAYS
             lasts = known_to[n] if n in seen else at
-            yield self._stretches[of], Sight(self._begins + at, self._begins + lasts, self._begins + int(begins[n]), *said)
+            sight = Sight(self._begins + at, self._begins + lasts, self._begins + int(begins[n]), *said)
+            yield self._stretches[of], sight if decided[n] or n not in seen else sight._replace(decides=False)
 
     def _judged(self, looks: "_Looks", which: Ints, width: int, policy: Policy) -> Iterator[_Tried]:
         several = max(1, _CELLS_AT_ONCE // (width + _CONTEXT))
@@ -216,16 +218,12 @@ class _Past:
                 evidence = in_words(weighed, (stretch.meter_id,), ())
                 verdict, margin = policy.verdict_and_margin(stretch.vehicle_id, evidence)
                 if verdict in JUDGED:
-                    yield n, (evidence, verdict, margin), decides(evidence, margin, self._course(looks, n, width))
+                    yield n, (evidence, verdict, margin), decides(evidence, margin, partial(self._course, looks, n, width, evidence))
 
-    def _course(self, looks: "_Looks", n: int, width: int) -> Course:
-        """What the window's sums do not tell."""
+    def _course(self, looks: "_Looks", n: int, width: int, evidence: Evidence) -> Course:
         row, last = int(looks.row[n]), int(looks.place[n])
         window = slice(int(self._begin(looks, np.array([n]), width)[0]), last + 1)
-        ac, dc = self._ac[:, row, window], self._dc[:, row, window]
-        lasted_us = max(int(ac[LAST, -1]), int(dc[LAST, -1]), int(self._rhythms.ac_s[row]) * 1_000_000)
-        falling = falling_milliwh(int(ac[MILLIWH, 0]), int(ac[MILLIWH, -1]), lasted_us / 1_000_000)
-        return Course(falling, int(ac[CHARGING].sum()), int(dc[CHARGING].sum()))
+        return course(self._dc[:, row, window], self._ac[:, row, window], evidence)
 
     def _begin(self, looks: "_Looks", which: Ints, width: int) -> Ints:
         """Nothing older than a day counts, nor what was before the vehicle had the meter to itself."""

@@ -295,7 +295,7 @@ def _aside(active: Quarters, flowed_us: Ints) -> NDArray[np.bool_]:
 def _conditioning(active: Quarters, flowed_us: Ints) -> NDArray[np.bool_]:
     """A charge's first hour, cold, with less of the energy arriving than is expected in the middle of the default band."""
     begun, coldest = _hour_before(active)
-    found = (begun < QUARTERS_AN_HOUR) & (coldest < COLD_CENTI_C)
+    found = (begun < QUARTERS_AN_HOUR) & (coldest <= COLD_CENTI_C)
     rows = np.flatnonzero(found)
     found[rows] = _arrived_little(active.dc[MILLIWH][rows], active.ac[MILLIWH][rows], flowed_us[rows])
     return np.asarray(found)
