@@ -125,10 +125,11 @@ def commands() -> dict[int, str]:
 
 
 def wait_for(what: Callable[[], bool], within_s: float) -> bool:
+    """Whether it was so once: what comes and goes is not asked for twice."""
     deadline = time.monotonic() + within_s
-    while not what() and time.monotonic() < deadline:
+    while not (so := what()) and time.monotonic() < deadline:
         time.sleep(0.05)
-    return what()
+    return so
 
 
 def get(url: str) -> int:
