@@ -6,7 +6,7 @@ VEHICLES ?= 200
 # Most tests wait for a browser, a process or a disk: two at a time take two thirds of the time, each with a PostgreSQL of its own.
 TESTS_AT_ONCE ?= 2
 
-.PHONY: help run serve psql test check bench bench-quick bench-ui dataset lint audit format lock clean setup setup-dev
+.PHONY: help run serve psql test check fuzz bench bench-quick bench-ui dataset lint audit format lock clean setup setup-dev
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,10 @@ test: setup-dev ## Everything, against real PostgreSQL and a real browser
 
 check: lint ## The fast part: lint, and the tests that are neither slow nor in a browser
 	$(PYTHON) -m pytest -n $(TESTS_AT_ONCE) --dist loadfile -m "not slow and not browser"
+
+# Side by side; each says its seed where it finds something, and FUZZ_SEED repeats it.
+fuzz: setup-dev ## Nearly right and quite wrong requests for ten minutes of each kind (FUZZ_SECONDS=600 FUZZ_SEED)
+	FUZZ_SECONDS=$(or $(FUZZ_SECONDS),600) $(PYTHON) -m pytest -n 2 --dist loadfile tests/test_fuzz_specification.py tests/test_fuzz_mutations.py
 
 bench: setup ## Side by side with limits and peers; keeps the table in docs/benchmarks.md
 	$(PYTHON) -m bench --write

@@ -42,6 +42,10 @@ class Settings(BaseSettings):
         None,
         description="In a container: the address its port is published on, which decides who can reach it. Empty: the one it listens on.",
     )
+    allowed_hosts: str | None = Field(
+        None,
+        description="Names under which people reach the pages, separated by commas, so that a stranger's page cannot ask in one of its own names. Addresses, short names, `VOLTLEDGER_HOST` and the name in `VOLTLEDGER_PUBLIC_URL` are among them. `*`: every name.",
+    )
     insecure_open: bool = Field(
         False,
         validation_alias="INSECURE_OPEN",

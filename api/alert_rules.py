@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from threading import Lock
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from flask import Response, request
 from flask_openapi3 import OpenAPI, Tag
 from pydantic import BaseModel, Field
 
 from api.errors import Problem, as_json, unavailable, wrong_field
-from api.params import By, Note, Query
+from api.params import _TEXT, By, Note, Query
 from api.services import Services
 from api.words import z, z_or_none
 from charging.alert_replay import Episode
@@ -30,17 +30,18 @@ _PREVIEW_WAIT_S = 20.0
 class RulePath(BaseModel):
     """/{rule}"""
 
-    rule: str = Field(max_length=64, description=f"One of {', '.join(RULES)}")
+    rule: str = Field(max_length=64, pattern=_TEXT, description=f"One of {', '.join(RULES)}")
 
 
 class ScopeBody(BaseModel):
     """For whom; the narrower one holds: a device's own, else its site's, else that of all."""
 
     kind: Literal["all", "site", "vehicle", "meter"] = "all"
-    id: str = Field("", max_length=64, description="Of the site or device; empty for all")
+    id: str = Field("", max_length=64, pattern=_TEXT, description="Of the site or device; empty for all")
 
 
-_Settings = dict[str, bool | int | float | str | None]
+_Word = Annotated[str, Field(pattern=_TEXT)]
+_Settings = dict[_Word, bool | int | float | _Word | None]
 
 
 class RuleBody(BaseModel):
@@ -55,7 +56,7 @@ class RuleBody(BaseModel):
 class PreviewBody(BaseModel):
     """What to try."""
 
-    rule: str = Field(max_length=64)
+    rule: str = Field(max_length=64, pattern=_TEXT)
     scope: ScopeBody = ScopeBody()
     settings: _Settings
 
@@ -64,7 +65,7 @@ class ClearQuery(Query):
     """Whose setting goes, by whom and why."""
 
     kind: Literal["all", "site", "vehicle", "meter"] = "all"
-    id: str = Field("", max_length=64)
+    id: str = Field("", max_length=64, pattern=_TEXT)
     by: By | None = None
     note: Note | None = None
 

@@ -20,8 +20,10 @@ from api import (
     fleet,
     ingestion,
     losses,
+    malformed,
     mappings,
     meter_energy,
+    methods,
     operations,
     previews,
     reports,
@@ -39,6 +41,7 @@ from api.keys import routes as keys
 from api.keys.gate import Gate
 from api.lanes import LANES, Lanes
 from api.services import Services
+from api.specification import SpecifiedApi
 from api.watching.requests import RequestTimes, Timed
 
 log = structlog.get_logger()
@@ -48,7 +51,7 @@ _OURS = ("/v1", "/healthz", "/readyz", "/metrics", "/api")
 
 def create(services: Services) -> OpenAPI:
     """The server that the dashboard is put upon. Nothing outside /v1, /api and the three operations routes is answered here."""
-    app = OpenAPI(
+    app = SpecifiedApi(
         "voltledger",
         info=Info(
             title="Voltledger",
@@ -88,11 +91,13 @@ def create(services: Services) -> OpenAPI:
     app.add_url_rule("/api", "api_ui", lambda: redirect("/api/swagger"))
     app.add_url_rule("/api-json", "api_json", lambda: redirect("/api/openapi.json"))
     app.register_error_handler(Problem, errors.response)
+    malformed.register(app)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected)
     _name_requests(app, services.intake)
     _ask_for_keys(app, services.intake.gate, services.rights_of_person)
     _fence(app)
+    methods.register(app)
     app.wsgi_app = Timed(FastLane(app.wsgi_app, services.intake), times)  # type: ignore[method-assign]
     app.extensions[LANES] = Lanes(services.intake, asker, times)
     return app

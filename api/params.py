@@ -70,7 +70,7 @@ class PerformanceQuery(AtQuery):
 class PageQuery(Query):
     """A page of a list ordered by id."""
 
-    after: str = Field("", max_length=64, description="The last id of the page before")
+    after: str = Field("", max_length=64, pattern=_TEXT, description="The last id of the page before")
     limit: int = Field(1000, ge=1, le=10_000)
 
 
@@ -137,7 +137,7 @@ class DevicesQuery(Query):
     side: Literal["vehicle", "meter"] | None = None
     state: Literal["reporting", "late", "stale", "silent", "never"] | None = Field(None, description="Judged by the device's own rhythm")
     siteId: str | None = Field(None, pattern=_ID)
-    q: str = Field("", max_length=100, description="Text in id or name")
+    q: str = Field("", max_length=100, pattern=_TEXT, description="Text in id or name")
     new: bool | None = Field(None, description="Reports, and nobody described or assigned it")
     ahead: bool | None = Field(None, description="Its clock is more than five seconds ahead")
     format: Literal["json", "csv"] = "json"
@@ -148,7 +148,7 @@ class GapsQuery(Query):
 
     side: Literal["vehicle", "meter"] = "vehicle"
     siteId: str | None = Field(None, pattern=_ID)
-    q: str = Field("", max_length=100, description="Text in id or name")
+    q: str = Field("", max_length=100, pattern=_TEXT, description="Text in id or name")
     page: int = Field(1, ge=1, le=100_000, description="Fifty devices each, those with the most missing of the last 24 hours first")
     format: Literal["json", "csv"] = "json"
 
@@ -233,7 +233,7 @@ class SiteBody(PositionBody, ThresholdsBody):
     """A place with vehicles and chargers."""
 
     name: Name
-    timeZone: str = Field("UTC", max_length=64, description="IANA name")
+    timeZone: str = Field("UTC", max_length=64, pattern=_TEXT, description="IANA name")
     tariffPerKwh: float | None = Field(
         None, ge=0, le=MOST_TARIFF, strict=True, allow_inf_nan=False, description="Money for a kWh from the grid, in your currency"
     )
@@ -275,7 +275,7 @@ class ReportQuery(Query):
         pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
         description="Instead of from and to: this day in `zone`, midnight to midnight, 23 to 25 hours",
     )
-    zone: str = Field("UTC", max_length=64, description="IANA name, of the day and of the columns in local time")
+    zone: str = Field("UTC", max_length=64, pattern=_TEXT, description="IANA name, of the day and of the columns in local time")
     format: Literal["csv", "parquet", "json"] = "csv"
     separator: Literal["comma", "semicolon"] = Field("comma", description="CSV only")
     decimal: Literal["point", "comma"] = Field("point", description="CSV only; comma needs the semicolon as separator")
@@ -327,7 +327,7 @@ class ChannelChangeBody(BaseModel):
     enabled: bool = True
     leastSeverity: Literal["warning", "critical"] = Field("warning", description="critical: nothing of what is a warning only")
     digestAt: str | None = Field(None, pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", description="Local time of the daily digest; null: none")
-    digestZone: str = Field("UTC", max_length=64, description="IANA name")
+    digestZone: str = Field("UTC", max_length=64, pattern=_TEXT, description="IANA name")
     by: By | None = None
 
 

@@ -19,6 +19,8 @@ _GET = re.compile(rb"GET /v1/analytics/performance/([A-Za-z0-9][A-Za-z0-9._:-]{0
 _HEADER = re.compile(rb"([A-Za-z0-9-]+): ?([\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)\Z")
 # They change what a request means in ways that are not for us to handle, or say that a browser sent it: see edge.same_site.
 _NOT_PLAIN = frozenset((b"transfer-encoding", b"expect", b"upgrade", b"trailer", b"te", b"http2-settings", b"origin", b"sec-fetch-site"))
+# Every browser sends it with all it asks, no device does: what a browser asks is held against our names (edge.hosts) before it is answered.
+_BROWSERS = b"accept-language"
 _ONCE = frozenset((b"host", b"content-length", b"content-type", b"content-encoding", b"connection", b"authorization", b"x-forwarded-for"))
 
 
@@ -74,7 +76,7 @@ def _headers(lines: list[bytes]) -> dict[bytes, bytes] | None:
         if not found:
             return None
         name = found[1].lower()
-        if name in _NOT_PLAIN or (name in _ONCE and name in headers):
+        if name in _NOT_PLAIN or name == _BROWSERS or (name in _ONCE and name in headers):
             return None
         headers[name] = found[2]
     stays_open = headers.get(b"connection", b"keep-alive").lower() == b"keep-alive"

@@ -6,6 +6,7 @@ says so: one wake-up per commit. Requests that are not plain beyond doubt (see `
 so far. Sockets whose head or body trickles in wait in the loop and hold no thread.
 """
 
+import contextlib
 import gc
 import selectors
 import socket
@@ -18,7 +19,8 @@ from typing import Any
 from gunicorn import http
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
-from api.errors import Answer
+from api import malformed
+from api.errors import Answer, new_request_id, problem_answer
 from api.fast_lane import STATUS_LINES
 from api.lanes import LANES, Lanes, Waiting
 from api.plain_http import BODY_BYTES, HEAD_BYTES, Cut, PlainRequest, cut
@@ -119,6 +121,17 @@ class TelemetryWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
             self._adopt(conn)
         else:
             super().finish_request(conn, fs)
+
+    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
+        """gunicorn calls this with what it could not parse, or what an application raised."""
+        problem = malformed.refusal(exc)
+        if problem is None:
+            super().handle_error(req, client, addr, exc)
+            return
+        self.log.warning("Invalid request: %s", type(exc).__name__)  # its words would repeat what was sent
+        with contextlib.suppress(OSError):
+            client.setblocking(False)
+            client.send(_wire(problem_answer(problem, new_request_id()), last=True))
 
     # ------------------------------------------------------------------------------------------------- requests
 

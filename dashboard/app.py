@@ -25,6 +25,7 @@ from db.embedded import keeps
 from db.engine import pool
 from edge import callbacks
 from edge.headers import Headers
+from edge.hosts import Hosts, names
 from edge.openness import Openness
 from edge.proxies import behind
 from edge.relay import Relayed
@@ -113,7 +114,7 @@ def _stand_before(dash: Dash, settings: config.Settings) -> None:
     if dash.server.debug:
         raise SystemExit("FLASK_DEBUG and DASH_DEBUG show code and values to whoever causes an error: unset them")
     callbacks.guard(dash.server, dash.callback_map)
-    inside = SameSite(dash.server.wsgi_app)
+    inside = SameSite(Hosts(dash.server.wsgi_app, names(settings.allowed_hosts, settings.host, settings.published_on, settings.public_url)))
     dash.server.wsgi_app = behind(Headers(inside, dash.csp_hashes, settings.map_tiles_url, settings.https_only), settings.proxies)
 
 

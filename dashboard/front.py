@@ -12,6 +12,7 @@ from api.watching.beside import Beside
 from api.watching.exposition import EXPOSITION, Pools
 from dashboard.receiving import Receiving
 from edge.headers import Headers
+from edge.hosts import Hosts, names
 from edge.proxies import behind
 from edge.relay import Relay, own_paths, said_inside
 from edge.same_site import SameSite
@@ -32,7 +33,9 @@ def create_app(settings: config.Settings | None = None, pages: str | None = None
     exposition = server.extensions[EXPOSITION]
     exposition.add(Pools({"read": receiving.reading, "write": receiving.writing}))
     exposition.stand_beside(Beside(partial(said_inside, socket_path, _PAGES_WITHIN_S), "pages"))
-    own = behind(Headers(SameSite(server.wsgi_app), tuple, None, settings.https_only), settings.proxies)
+    ours = names(settings.allowed_hosts, settings.host, settings.published_on, settings.public_url)
+    inside = SameSite(Hosts(server.wsgi_app, ours))
+    own = behind(Headers(inside, tuple, None, settings.https_only), settings.proxies)
     server.wsgi_app = Relay(own, own_paths(_OWN), socket_path)  # type: ignore[method-assign]
     atexit.register(receiving.end)
     return server

@@ -15,7 +15,8 @@ log = logging.getLogger(__name__)
 INDEX = """<!DOCTYPE html>
 <html lang="en">
   <head>
-    {%metas%}
+    <meta charset="UTF-8">
+    <meta name="viewport" content="width=device-width, initial-scale=1">
     <meta name="color-scheme" content="light dark">
     <title>{%title%}</title>
     <link rel="icon" href="/assets/icon.svg" type="image/svg+xml">

@@ -1,7 +1,9 @@
 """S13: what is secret, and what would forge a line, is in no log, no metric and no error page of the running product."""
 
+import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -37,6 +39,30 @@ class Running:
     def ask(self, method: str, path: str, **more: object) -> None:
         got = requests.request(method, self.address + path, timeout=10, **more)  # type: ignore[arg-type]
         self.answers.append(got.text)
+
+    def say(self, raw: bytes) -> None:
+        """Bytes that are no HTTP."""
+        with socket.create_connection(("127.0.0.1", int(self.address.rpartition(":")[2])), 20) as line, suppress(OSError):
+            line.sendall(raw)
+            line.shutdown(socket.SHUT_WR)
+            self.answers.append(line.recv(65_536).decode("latin-1"))
+
+
+_IN_URL = [f"/?key={BEARER}", f"/vehicles/{BEARER}?token={BEARER}", f"/v1/vehicles?after={BEARER}%0d%0a{FORGED}", f"/v1/nope/{BEARER}"]
+_BAD_LINES = [
+    f"{BEARER} : x",
+    f"X-A: \x1b[31m\x00{BEARER}",
+    f" {BEARER}",
+    f"Content-Length: {BEARER}",
+    f"Transfer-Encoding: {BEARER}",
+    f"Expect: {BEARER}",
+]
+_MALFORMED = [
+    *(f"GET /v1/{BEARER} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {BEARER}\r\n{bad}\r\n\r\n" for bad in _BAD_LINES),
+    f"{BEARER}\x1b[31m / HTTP/1.1\r\n\r\n",
+    f"GET / HTTP/{BEARER}\r\n\r\n",
+    f"GET /{BEARER * 400} HTTP/1.1\r\n\r\n",
+]
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +117,15 @@ def _provoke(made: Running, url: str) -> None:
         made.ask("POST", "/v1/notice-channels", json=channel, headers=head)
         made.ask("GET", f"/v1/vehicles/{requests.utils.quote(forged, safe='')}/history", headers=head)  # type: ignore[attr-defined]
         made.ask("POST", "/_dash-update-component", json={"output": forged}, headers=head)
+        for path in _IN_URL:
+            made.ask("GET", path, headers=head)
+        for name in ("User-Agent", "Referer", "Authorization", "X-Forwarded-For", "Accept-Language", "If-None-Match", "Host"):
+            made.ask("GET", "/v1/nope", headers={**head, name: f"{BEARER} {name}"})
+        made.ask("POST", "/v1/telemetry/vehicle", data=f'{{"vehicleId": "{BEARER}', headers={**head, "Content-Type": "application/json"})
+        made.ask("POST", "/v1/mappings", data=f"vehicle_id,meter_id\n{FORGED}\x1b[31m\r,x\n", headers={**head, "Content-Type": "text/csv"})
+        made.ask("PUT", "/v1/vehicles/v", json={"name": f"a\r\n{FORGED}"}, headers=head)
+        for raw in _MALFORMED:
+            made.say(raw.encode("latin-1"))
         for path in ("/v1/vehicles", "/v1/nope", "/metrics", "/readyz", "/live/fleet", "/v1/notices", "/vehicles/%0d%0a" + FORGED):
             made.ask("GET", path, headers=head)
         with psycopg.connect(url) as conn:
@@ -109,3 +144,17 @@ def test_s13_nothing_that_is_sent_begins_a_line_of_the_log_or_colours_it(running
     log = running.log.read_text()
     assert "\x1b[31m" not in log
     assert [line for line in log.splitlines() if re.match(rf"\W*(event\W*)?{FORGED}", line)] == []
+
+
+def test_s13_every_event_is_one_line_of_json_and_nothing_sent_makes_two_of_it(running: Running) -> None:
+    """Of our own events; what people read at the start, before anything was sent, is prose."""
+    log = running.log.read_text()
+    events = [line for line in log.splitlines() if '"event"' in line]
+    assert events
+    assert all(isinstance(json.loads(line), dict) for line in events if line.startswith("{"))
+    assert [line for line in log.splitlines() if FORGED in line and not line.startswith("{")] == []
+
+
+def test_s14_no_answer_tells_of_code_statements_or_places(running: Running) -> None:
+    told = [text for text in running.answers if re.search(r"Traceback|psycopg|SELECT |/site-packages/|\.py\b|live_vehicle_gone", text)]
+    assert [text[:300] for text in told if "<!DOCTYPE html>" not in text] == []
