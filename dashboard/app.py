@@ -2,6 +2,7 @@
 
 import atexit
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,6 +15,10 @@ from api.intake import Intake, Limits
 from api.intake_writer import IntakeWriter
 from api.keys.gate import Gate
 from api.keys.ring import Pace, Ring
+from api.people.door import Door
+from api.people.passwords import Passwords
+from api.people.presence import Presence
+from api.people.roles import MAY
 from api.services import Services as ApiServices
 from charging.losses import Price
 from charging.verdict import Thresholds
@@ -26,7 +31,7 @@ from dashboard.snapshot import FleetPicture, Money
 from db.engine import connect, pool
 from db.queries.fleet_window import FleetWindow
 from db.queries.policies import Policies
-from edge import callbacks
+from edge import callbacks, log_in
 from edge.headers import Headers
 from edge.openness import Openness
 from edge.proxies import behind
@@ -64,18 +69,20 @@ def create_dash(settings: config.Settings | None = None) -> Dash:
     window = FleetWindow(policies)
     price = Price(settings.tariff_per_kwh, settings.grid_co2_kg_per_kwh)
     mail = settings.smtp_host is not None
-    server = api_app.create(
-        ApiServices(reading, intake, policies, _now, window, settings.tick_s, price, settings.currency, settings.notices_to_private, mail)
+    services = ApiServices(
+        reading, intake, policies, _now, window, settings.tick_s, price, settings.currency, settings.notices_to_private, mail
     )
+    door = _door(settings, services)
+    server = api_app.create(replace(services, door=door))
     money = Money(price, settings.currency)
     picture = FleetPicture(reading, settings.tick_s, settings.silent_after_s, money, window, _now)
     chargers_list = ChargerList(reading, settings.silent_after_s, window, _now)
-    dash = _dash(server, Services(settings, reading, picture, policies, _now, chargers_list))
+    dash = _dash(server, Services(settings, reading, picture, policies, _now, chargers_list), door)
     # The first picture of a large fleet takes seconds: made before anybody asks for it.
     threading.Thread(target=picture.get, name="first-picture", daemon=True).start()
     stop = housekeeping.start(admin, _now, settings.compact_after_hours, _learner(settings), settings.intake_kept_days)
     writer = IntakeWriter(committer.tally, reading.connection).start()
-    atexit.register(_close, committer, writer, stop, gate, reading, writing, admin)
+    atexit.register(_close, committer, writer, stop, gate, door, reading, writing, admin)
     return dash
 
 
@@ -109,7 +116,18 @@ def _gate(settings: config.Settings) -> Gate:
     return Gate(Ring(lambda: connect(url, "keys", timeout_s), pace).start(), settings.proxies)
 
 
-def _dash(server: Any, services: Services) -> Dash:
+def _door(settings: config.Settings, services: ApiServices) -> Door | None:
+    """Nobody logs in unless that is required."""
+    if not settings.require_login:
+        return None
+    url, timeout_s = settings.database_url or "", settings.statement_timeout_s
+    idle, absolute = timedelta(minutes=settings.log_in_idle_min), timedelta(hours=settings.log_in_hours)
+    logged_in = Presence(lambda: connect(url, "log-ins", timeout_s), _now, idle, absolute).start()
+    return Door(services.connection, logged_in, _now, Passwords(), plain_http=Openness.of(settings).plain_http)
+
+
+def _dash(server: Any, services: Services, door: Door | None = None) -> Dash:
+    """The pages upon the API. `door`: where people log in; None: they need not."""
     _serve_live(server, services)
     dash = Dash(
         "voltledger",
@@ -127,14 +145,24 @@ def _dash(server: Any, services: Services) -> Dash:
         page.register(dash, services)
     openness = Openness.of(services.settings)
     shell.register(dash, services, openness.notice, loud=openness.beyond_this_machine)
-    _stand_before(dash, services.settings)
+    if door:
+        shell.name_the_person(dash, lambda: _facts(door))
+    _stand_before(dash, services.settings, door)
     return dash
 
 
-def _stand_before(dash: Dash, settings: config.Settings) -> None:
+def _facts(door: Door) -> dict[str, str]:
+    """What a page knows of whoever looks at it."""
+    found = door.present()
+    return {"who": found.name, "email": found.email, "role": found.role, "may": " ".join(sorted(MAY[found.role]))} if found else {}
+
+
+def _stand_before(dash: Dash, settings: config.Settings, door: Door | None) -> None:
     """What every request passes on its way in, and every answer on its way out. Debug would show code and values in both."""
     if dash.server.debug:
         raise SystemExit("FLASK_DEBUG and DASH_DEBUG show code and values to whoever causes an error: unset them")
+    if door:
+        log_in.guard(dash.server, door)
     callbacks.guard(dash.server, dash.callback_map)
     inside = SameSite(dash.server.wsgi_app)
     dash.server.wsgi_app = behind(Headers(inside, dash.csp_hashes, settings.map_tiles_url, settings.https_only), settings.proxies)
@@ -147,11 +175,13 @@ def _serve_live(server: Any, services: Services) -> None:
     server.add_url_rule("/live/fleet", view_func=get_live_fleet)
 
 
-def _close(committer: Committer, writer: IntakeWriter, stop: Any, gate: Gate, *pools: Any) -> None:
+def _close(committer: Committer, writer: IntakeWriter, stop: Any, gate: Gate, door: Door | None, *pools: Any) -> None:
     committer.close()
     writer.close()
     if gate.ring:
         gate.ring.close()
+    if door:
+        door.logged_in.close()
     stop.set()
     for one in pools:
         one.close(timeout=2)
