@@ -58,7 +58,8 @@ class Peopled:
 
     def client(self) -> FlaskClient:
         """A browser of somebody."""
-        return self.dash.server.test_client()
+        made: FlaskClient = self.dash.server.test_client()
+        return made
 
     def logged_in(self, role: Role = "viewer") -> "Somebody":
         """A browser in which somebody of that role has logged in."""

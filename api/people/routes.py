@@ -23,7 +23,6 @@ ONE_TIME_HOLDS = timedelta(days=3)  # over a weekend
 
 def register(app: OpenAPI, services: Services) -> None:
     """/v1/me, /v1/people…"""
-
     me.register(app, services)
     _changes(app, services)
 
