@@ -61,14 +61,14 @@ def test_s16_once_more_it_is_the_way_back_in_and_makes_no_other_key(database_url
     assert [(one.role, one.active) for one in everybody(database_url)] == [("admin", True)]
 
 
-@pytest.mark.parametrize(
-    ("email", "password"), [(EMAIL, "admin"), (EMAIL, "password1234"), (EMAIL, ""), ("boss", PASSWORD), ("", PASSWORD)]
-)
-def test_s16_the_command_refuses_what_is_weak_in_a_line_and_makes_nothing(database_url: str, email: str, password: str) -> None:
-    refused = run(database_url, "--email", email or " ", typed=password)
-    assert refused.exit_code == 1
-    assert refused.stderr.count("\n") == 1
-    assert not password or password not in refused.output
+WEAK_TYPED = [(EMAIL, "admin"), (EMAIL, "password1234"), (EMAIL, ""), ("boss", PASSWORD), (" ", PASSWORD)]
+
+
+def test_s16_the_command_refuses_what_is_weak_in_a_line_and_makes_nothing(database_url: str) -> None:
+    for email, password in WEAK_TYPED:
+        refused = run(database_url, "--email", email, typed=password)
+        assert (refused.exit_code, refused.stderr.count("\n")) == (1, 1)
+        assert not password or password not in refused.output
     assert everybody(database_url) == []
 
 
@@ -103,10 +103,10 @@ WEAK = [
 ]
 
 
-@pytest.mark.parametrize("chosen", WEAK)
-def test_s16_weak_or_example_secrets_are_refused_in_one_line(database_url: str, chosen: dict[str, str]) -> None:
-    with pytest.raises(CannotStart) as refused:
-        let_somebody_in(settings(**chosen), database_url)
-    assert "\n" not in str(refused.value)
-    assert all(value not in str(refused.value) for name, value in chosen.items() if name != "admin_email")
+def test_s16_weak_or_example_secrets_are_refused_in_one_line(database_url: str) -> None:
+    for chosen in WEAK:
+        with pytest.raises(CannotStart) as refused:
+            let_somebody_in(settings(**chosen), database_url)
+        assert "\n" not in str(refused.value)
+        assert all(value not in str(refused.value) for name, value in chosen.items() if name != "admin_email")
     assert everybody(database_url) == []
