@@ -34,7 +34,7 @@
   const CSRF = /(?:^|; )_csrf_token=([^;]*)/, READS = ["GET", "HEAD"];
   const plain = window.fetch.bind(window);
   let touched = true, leaving = false; // the page was just opened
-  for (const event of ["pointerdown", "pointermove", "keydown", "wheel"]) window.addEventListener(event, () => { touched = true; }, { passive: true, capture: true });
+  for (const event of ["pointerdown", "keydown", "wheel"]) window.addEventListener(event, () => { touched = true; }, { passive: true, capture: true });
   function leave(to) {
     if (!leaving) { leaving = true; window.location.assign(to); }
   }

@@ -25,6 +25,6 @@
     new MutationObserver(() => { name(); fixed(); }).observe(document.documentElement, { childList: true, subtree: true });
     document.addEventListener("click", (event) => event.target.closest?.("[data-log-out]") && logOut());
     // Keys that act on an alert, for those who may not.
-    if (!voltledger.may("tend")) document.addEventListener("keydown", (event) => ["a", "s"].includes(event.key) && document.getElementById("alerts-page") && !event.target.closest?.("input, textarea, select") && event.stopImmediatePropagation(), true);
+    if (!voltledger.may("tend")) document.addEventListener("keydown", (event) => ["a", "s"].includes(event.key) && document.querySelector("#alerts-page, #alert-page, #history-page") && !event.target.closest?.("input, textarea, select") && event.stopImmediatePropagation(), true);
   }
 })();

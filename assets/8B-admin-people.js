@@ -96,8 +96,8 @@
     if (!row.key) return pickNew();
     if (!one) return detail().replaceChildren(h("p", { class: "card-empty" }, "This person is not there."));
     const fields = [
-      { name: "name", label: "Name", value: one.name, wide: true }, { name: "role", label: "Role", kind: "choice", options: () => ROLES, value: one.role },
-      { name: "active", label: "May log in", kind: "choice", options: () => MAY_LOG_IN, value: one.active ? "yes" : "no" }, by(),
+      { name: "name", label: "Name", value: one.name, wide: true }, { name: "role", label: "Role", kind: "choice", options: () => ROLES, value: one.role, wide: true },
+      { name: "active", label: "May log in", kind: "choice", options: () => MAY_LOG_IN, value: one.active ? "yes" : "no", wide: true }, by(),
     ];
     const form = admin.form({ label: `Person ${one.name}`, fields, submit: "Save", onSubmit: (values) => save(values, form, one), extra: [newPassword(one), one.openLogIns ? endAll(one) : null].filter(Boolean) });
     return detail().replaceChildren(head(one.name, one.email, admin.tag(STATES[one.state], LOOKS[one.state])), facts(one), form.element, outcome());

@@ -81,12 +81,6 @@ def lock_of(conn: Conn, email: str) -> Lock | None:
         ).fetchone()
 
 
-def hash_of(conn: Conn, person_id: int) -> str | None:
-    """The hash of somebody's password."""
-    row = conn.execute("SELECT password_hash FROM person WHERE person_id = %s", (person_id,)).fetchone()
-    return str(row[0]) if row else None
-
-
 def hold_still(conn: Conn) -> int:
     """The number of the next change of anybody. Makes every other such change wait for the end of this transaction."""
     row = conn.execute("UPDATE person_version SET version = version + 1 RETURNING version").fetchone()

@@ -100,6 +100,9 @@ class Door:
         self._tries.succeeded(email, _address())
         renewed = self.hashes.hash(password) if self.hashes.is_old(lock.password_hash) else None
         with self._connect() as conn:
+            people.hold_still(conn)
+            if people.lock_of(conn, email) != lock:  # changed while this one was being verified
+                raise Problem(401, "wrong_password", "Unauthorized", WRONG)
             if renewed:
                 people.rehash(conn, lock.person_id, renewed)
             return self._begin(conn, lock.person_id, now)

@@ -11,8 +11,8 @@ _COLUMNS = [
     parts.column("role", "Role", 100),
     parts.column("state", "State", 100),
     parts.column("seenMs", "Last log-in", 165, "AdminMomentCell"),
-    parts.number("openLogIns", "Logged in", 90),
-    parts.number("failed", "Wrong passwords", 120),
+    parts.number("openLogIns", "Log-ins", 90),
+    parts.number("failed", "Refused", 90),
 ]
 _NOTHING = "Nobody yet. The first administrator is made with: python -m db admin"
 _ROLES = (
@@ -37,7 +37,7 @@ def layout(settings: Any = None) -> list[Any]:
 def _asked(settings: Any) -> html.P:
     required = settings is not None and settings.require_login
     words = (
-        "People log in: without one nobody sees a page. Who logged in, and every change here, is kept in the record."
+        "Nobody sees a page without a log-in. Who logged in, and every change here, is kept in the record."
         if required
         else "Nobody is asked to log in now. Make the first administrator with python -m db admin, set both variables to 1 and start the program anew."
     )
