@@ -98,14 +98,15 @@
   window.addEventListener("popstate", moved);
 
   const listening = new WeakSet();
-  /** The chart may come after its data. */
-  function listen(tries = 100) {
+  /** The chart may come after its data, on a busy machine long after it: until then no drag would be heard. */
+  function listen(tries = 1200) {
     const chart = plot();
     if (!chart?.on) { if (tries) window.setTimeout(listen, 50, tries - 1); return; }
     if (listening.has(chart)) return;
     listening.add(chart);
     chart.on("plotly_relayout", relayout);
     chart.on("plotly_click", click);
+    chart.dataset.heard = "true";
   }
 
   Object.assign(clientside.voltledger, {

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import pytest
 from flask_openapi3 import OpenAPI
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 import config
@@ -48,6 +48,7 @@ COLUMNS = (
     "verdict,severity,charging,silent"
 ).split(",")
 PRICE = Price(0.3, 0.35)
+PATIENCE_MS = 45_000  # for whatever must come to be: a machine full of other work is slow, and waiting costs only what fails
 # Of every file of browser tests. flask-compress leaves a static file it has streamed to be closed by the garbage collector.
 BROWSER_MARKS = [
     pytest.mark.browser,
@@ -103,7 +104,17 @@ class FakeFleet:
         }  # fmt: skip
 
     def tick(self, seconds: int = 5) -> None:
-        """Time passes; a twelfth of the fleet reports."""
+        """Time passes; a twelfth of the fleet reports. Nobody sees the half of it."""
+        with self._making:
+            self._tick(seconds)
+
+    def report(self, row: dict[str, Any]) -> None:
+        """A minute passes and this vehicle reports, once."""
+        with self._making:
+            self._tick(60)
+            row["recordedAt"] = int(self.now.timestamp()) - 1
+
+    def _tick(self, seconds: int) -> None:
         self.now += timedelta(seconds=seconds)
         for row in self._random.sample(self.rows, max(1, self.size // 12) if self.size else 0):
             row["recordedAt"] = int(self.now.timestamp())
@@ -348,14 +359,22 @@ def _app(fleet: FakeFleet, tick_s: float, **chosen: Any) -> Any:
 
 @contextmanager
 def open_browser() -> Iterator[Browser]:
-    """Headless Chromium. Where none is installed the tests are skipped, and loudly: `make test` installs it."""
+    """Headless Chromium; every expectation waits PATIENCE_MS. Where none is installed the tests are skipped, and loudly: `make test` installs it."""
     path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if not path:
         pytest.skip("NO BROWSER: chromium is not installed, so nothing that people see was tested. Run tools/setup-browser.sh")
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+def knows_the_picture(page: Page) -> None:
+    """Waits until three ticks of the page have been answered with a picture in hand: from then on every part of it notices a new reading."""
+    for _ in range(3):
+        with page.expect_response(lambda answer: "/live/fleet?since=" in answer.url):
+            pass
 
 
 @dataclass
@@ -384,5 +403,5 @@ def watch(browser: Browser, address: str, width: int = 1400, height: int = 900, 
     page.on("pageerror", lambda e: faults.append(f"exception: {e}"))
     page.on("request", lambda r: None if r.url.startswith((address, "data:", "blob:")) else faults.append(f"another host: {r.url}"))
     page.on("dialog", lambda d: faults.append(f"dialog: {d.message}"))
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(PATIENCE_MS)
     return Watched(page, address, faults)

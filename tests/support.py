@@ -95,7 +95,8 @@ def with_database(url: str, name: str) -> str:
 
 def create_database(url: str, name: str, template: str = "template0") -> None:
     _run(url, sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
-    _run(url, sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
+    # Copying the files takes a third of the time of copying block by block; the checkpoints it needs cost nothing where nothing is synced.
+    _run(url, sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(sql.Identifier(name), sql.Identifier(template)))
 
 
 def drop_database(url: str, name: str) -> None:

@@ -20,6 +20,8 @@ from tests.alert_world import KW, MINUTE, Fleet
 from tests.session_support import charging_conn, flow
 from tests.support import fresh_database
 
+pytestmark = pytest.mark.days_ahead
+
 __all__ = ["charging_conn"]
 
 

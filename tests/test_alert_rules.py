@@ -21,6 +21,8 @@ from db.queries.policies import Policies
 from db.sides import METER, VEHICLE
 from tests.support import api
 
+pytestmark = pytest.mark.days_ahead
+
 NOW = datetime(2026, 2, 4, 12, tzinfo=UTC)
 BER, VAN = Scope("site", "ber"), Scope("vehicle", "van-7")
 PLAIN = {"use": "plain", "plainLow": 0.9, "plainCritical": 0.8}

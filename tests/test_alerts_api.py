@@ -13,6 +13,8 @@ from flask.testing import FlaskClient
 from tests.alert_support import NOW, channel, episode, evaluated, notice, standing, step
 from tests.support import api
 
+pytestmark = pytest.mark.days_ahead
+
 HOSTILE = '=cmd|" /C calc"!A0'
 
 

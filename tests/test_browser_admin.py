@@ -241,7 +241,7 @@ def test_nothing_typed_is_lost_when_the_database_is_away(desk: Watched, address:
     expect(page.locator("#admin-note")).to_contain_text("The lists cannot be read yet")
     assert page.locator("#admin-detail form").count() == 0  # a form of unread values would empty them
     page.unroute("**/v1/**")
-    page.fill("#admin-field-model", "e-Transit", timeout=15_000)
+    page.fill("#admin-field-model", "e-Transit")
     expect(page.locator("#admin-note")).to_be_hidden()
     page.route("**/v1/**", away)
     page.get_by_role("button", name="Save").click()

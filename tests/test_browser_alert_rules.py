@@ -14,22 +14,11 @@ from db.queries import devices
 from db.sides import METER, VEHICLE
 from tests.admin_support import served_admin
 from tests.axe_support import findings as grave
-from tests.browser_support import Watched, open_browser, watch
+from tests.browser_support import BROWSER_MARKS, Watched, watch
 from tests.support import fresh_database
 
-# flask-compress leaves a static file it has streamed to be closed by the garbage collector
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = BROWSER_MARKS
 REFUSED = ("status of 422", "status of 404")  # the browser itself writes what a server refuses on its console
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with open_browser() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

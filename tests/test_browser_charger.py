@@ -8,23 +8,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser_support import FakeFleet, Watched, open_browser, served, watch
+from tests.browser_support import BROWSER_MARKS, FakeFleet, Watched, served, watch
 
-# flask-compress leaves a static file it has streamed to be closed by the garbage collector
-QUIET = [
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
-pytestmark = [pytest.mark.browser, *QUIET]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One browser for the module; every test opens its own context. Generous, since the machine has more to do."""
-    expect.set_options(timeout=15_000)
-    with open_browser() as opened:
-        yield opened
-    expect.set_options(timeout=5_000)
+pytestmark = BROWSER_MARKS
 
 
 @pytest.fixture
@@ -130,7 +116,7 @@ def test_ten_thousand_chargers_stay_usable(browser: Browser) -> None:
     with served(FakeFleet(10_000), tick_s=5) as address:
         watched = watch(browser, address)
         page = watched.go("/chargers", "#chargers-page[data-state=ready]")
-        expect(page.locator("#chargers-count")).to_contain_text("9,8", timeout=20_000)
+        expect(page.locator("#chargers-count")).to_contain_text("9,8")
         started = page.evaluate("() => performance.now()")
         page.locator("#chargers-q").fill("CP-09999")
         expect(page.locator("#chargers-count")).to_contain_text("1 of ")
@@ -161,8 +147,7 @@ def test_without_the_database_the_page_stays_and_fills_again_when_it_is_back(bro
         expect(page.locator("#stale-banner")).to_be_visible()
         expect(page.locator("#charger-verdict h2")).to_be_visible()
         fleet.tick(60)
-        fleet.away = False
-        with page.expect_response(lambda r: "charger-drawn-judged" in (r.request.post_data or ""), timeout=15_000):
-            pass
+        with page.expect_response(lambda r: "charger-drawn-judged" in (r.request.post_data or "")):
+            fleet.away = False
         expect(page.locator("#stale-banner")).to_be_hidden()
         watched.page.context.close()

@@ -81,7 +81,7 @@ def _content(at: Watched) -> Any:
 
 def test_the_first_reading_appears_without_a_reload_and_is_judged(installation: Installation, at: Watched) -> None:
     at.page.goto(installation.address)
-    _content(at).to_contain_text("curl", timeout=15_000)  # an empty database says what to do
+    _content(at).to_contain_text("curl")  # an empty database says what to do
     stamp = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=1)
     with psycopg.connect(installation.database_url) as conn:
         conn.execute("INSERT INTO fleet_mapping VALUES ('V1', 'M1')")
@@ -101,9 +101,9 @@ def test_the_first_reading_appears_without_a_reload_and_is_judged(installation: 
         ).status_code
         == 201
     )
-    _content(at).to_contain_text("83.3", timeout=15_000)
+    _content(at).to_contain_text("83.3")
     at.page.goto(f"{installation.address}/alerts")
-    _content(at).to_contain_text("V1", timeout=15_000)
+    _content(at).to_contain_text("V1")
     _content(at).to_contain_text("83.3")
     assert at.faults == []
 
@@ -115,7 +115,7 @@ def test_the_tesla_session_is_94_3_percent_on_its_page(installation: Installatio
         conn.execute("INSERT INTO fleet_mapping VALUES (%s, 'MTR-TESLAS-20160626')", (TESLA,))
     subprocess.run([sys.executable, "-m", "simulator", "replay", *files, "--url", installation.address], check=True, capture_output=True)
     at.page.goto(f"{installation.address}/vehicles/{TESLA}?at=2016-06-27T00:14:00Z")
-    _content(at).to_contain_text("94.3", timeout=15_000)
+    _content(at).to_contain_text("94.3")
     _content(at).to_contain_text("10.608")
     _content(at).to_contain_text("10.000")
     assert at.faults == []
@@ -132,7 +132,7 @@ def test_a_vehicle_without_a_meter_says_so_and_shows_no_number(installation: Ins
     column = {name: n for n, name in enumerate(rows[0])}
     last = rows[-1]
     at.page.goto(f"{installation.address}/vehicles/{last[column['vehicleId']]}?at={last[column['timestamp']]}")
-    _content(at).to_contain_text("no meter is assigned", timeout=15_000)
+    _content(at).to_contain_text("no meter is assigned")
     for nonsense in ("Infinity", "NaN", "undefined"):
         _content(at).not_to_contain_text(nonsense)
     assert at.faults == []
@@ -143,7 +143,7 @@ def test_v11_a_name_may_be_any_text_and_nothing_of_it_runs(installation: Install
     requests.put(f"{installation.address}/v1/vehicles/V1", json={"name": name}, timeout=10)
     for path in ("/", "/alerts", "/vehicles/V1"):
         at.page.goto(installation.address + path)
-        _content(at).to_contain_text("<img src=x", timeout=15_000)
+        _content(at).to_contain_text("<img src=x")
         assert at.page.evaluate("window.ran") is None
         assert at.page.locator("[onerror]").count() == 0
     assert at.faults == []
@@ -151,7 +151,7 @@ def test_v11_a_name_may_be_any_text_and_nothing_of_it_runs(installation: Install
 
 def test_the_button_downloads_the_24_hour_summary_of_all_vehicles(installation: Installation, at: Watched) -> None:
     at.page.goto(installation.address)
-    with at.page.expect_download(timeout=15_000) as started:
+    with at.page.expect_download() as started:
         at.page.get_by_text("Download 24 h CSV").click()
     text = Path(started.value.path()).read_text()
     assert text.startswith("vehicle_id,meter_ids,from_utc,to_utc,total_ac_kwh")
@@ -160,7 +160,7 @@ def test_the_button_downloads_the_24_hour_summary_of_all_vehicles(installation: 
 
 def test_the_api_page_needs_no_other_host(installation: Installation, at: Watched) -> None:
     at.page.goto(f"{installation.address}/api")
-    _content(at).to_contain_text("/v1/telemetry/vehicle", timeout=15_000)
+    _content(at).to_contain_text("/v1/telemetry/vehicle")
     assert [fault for fault in at.faults if fault.startswith("another host")] == []
 
 
@@ -184,9 +184,9 @@ def test_v6_chunked_bodies_are_read_whole_or_refused_never_cut(installation: Ins
 
 def test_c4_with_the_database_away_the_last_figures_stay_under_a_banner_and_it_recovers(installation: Installation, at: Watched) -> None:
     at.page.goto(installation.address)
-    _content(at).to_contain_text("83.3", timeout=15_000)
+    _content(at).to_contain_text("83.3")
     with _database_away(installation.database_url):
-        _content(at).to_contain_text("Database unreachable", timeout=20_000)
+        _content(at).to_contain_text("Database unreachable")
         _content(at).to_contain_text("83.3")
         assert requests.get(f"{installation.address}/healthz", timeout=5).status_code == 200
         assert requests.get(f"{installation.address}/readyz", timeout=10).status_code == 503

@@ -10,7 +10,6 @@ from tests.browser_support import BROWSER_MARKS, HOSTILE_NAME, FakeFleet, Watche
 from tests.ingestion_support import faked
 
 pytestmark = BROWSER_MARKS
-TICK_MS = 45_000  # a tick is 1 s; on a machine full of other work its answer takes longer
 READY = "#ingestion-calendar [role=grid]"
 
 
@@ -112,10 +111,10 @@ def test_the_first_reading_appears_by_itself_and_an_outage_keeps_the_figures(at:
     page = at.go("/ingestion", "#ingestion-page[data-state=empty]")
     expect(page.locator("#curl-vehicle")).to_contain_text(f"{at.address}/v1/telemetry/vehicle")
     fleet.rows, fleet.size = rows, len(rows)
-    expect(page.locator("#ingestion-page")).to_have_attribute("data-state", "ready", timeout=TICK_MS)
+    expect(page.locator("#ingestion-page")).to_have_attribute("data-state", "ready")
     expect(page.locator("#ingestion-now")).to_contain_text("56 of 60")
     fleet.away = True
-    expect(page.locator("#stale-banner")).to_be_visible(timeout=TICK_MS)
+    expect(page.locator("#stale-banner")).to_be_visible()
     expect(page.locator("#ingestion-now")).to_contain_text("56 of 60")
     fleet.away = False
-    expect(page.locator("#stale-banner")).to_be_hidden(timeout=TICK_MS)
+    expect(page.locator("#stale-banner")).to_be_hidden()

@@ -9,13 +9,9 @@ from playwright.sync_api import Browser, expect
 from api.keys.secret import hash_of
 from tests.admin_support import sent, served_admin, two_days
 from tests.axe_support import findings
-from tests.browser_support import watch
+from tests.browser_support import BROWSER_MARKS, watch
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = BROWSER_MARKS
 
 
 @pytest.mark.slow

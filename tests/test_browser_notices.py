@@ -9,14 +9,10 @@ from alerting.delivery import Deliverer
 from alerting.webhook import Webhook
 from tests.admin_support import _now, served_admin
 from tests.axe_support import findings
-from tests.browser_support import Watched, watch
+from tests.browser_support import BROWSER_MARKS, Watched, watch
 from tests.notice_support import PRIVATE, connecting, receiver
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = BROWSER_MARKS
 REFUSED = "status of 422"
 
 

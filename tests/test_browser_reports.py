@@ -333,7 +333,7 @@ def test_an_empty_database_says_what_to_do(browser: Browser, database_url: str) 
         expect(page.locator("#curl-vehicle")).to_be_visible()
         grown = FakeFleet(3)
         fleet.rows, fleet.size = grown.rows, grown.size
-        page.wait_for_selector(READY, timeout=15_000)  # without a reload
+        page.wait_for_selector(READY)  # without a reload
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
         watched.page.context.close()
         assert watched.faults == []

@@ -7,27 +7,12 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser_support import FakeFleet, Watched, open_browser, served, watch
+from tests.browser_support import BROWSER_MARKS, FakeFleet, Watched, knows_the_picture, served, watch
 
-# flask-compress leaves a static file it has streamed to be closed by the garbage collector
-QUIET = [
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
-pytestmark = [pytest.mark.browser, *QUIET]
-TICK_MS = 6_500
+pytestmark = BROWSER_MARKS
 # On the viewer's clocks, whatever zone the browser is in.
 AXIS_IS = "(ends) => document.querySelector('#vehicle-graph .js-plotly-plot')?._fullLayout?.xaxis.range.every((end, n) => String(end).startsWith(ends[n]))"
-DRAWN = "() => document.querySelector('#vehicle-graph .js-plotly-plot')?.calcdata?.length"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One browser for the module; every test opens its own context. Generous, since the machine has more to do."""
-    expect.set_options(timeout=15_000)
-    with open_browser() as opened:
-        yield opened
-    expect.set_options(timeout=5_000)
+HEARD = "#vehicle-graph .js-plotly-plot[data-heard]"  # drawn, and what is done on it has an effect
 
 
 @pytest.fixture
@@ -100,7 +85,7 @@ def test_a_reading_asks_for_what_is_live_and_not_for_the_month(at: Watched, flee
     row = _low(fleet)
     page = at.go(f"/vehicles/{row['id']}?range=30d")
     page.locator("#vehicle-sessions .why summary").first.click()
-    page.wait_for_timeout(TICK_MS)  # until the first picture has been seen
+    knows_the_picture(page)
     asked = _answers(page)
     _reads(page, fleet, row)
     assert asked == ["drawn-live"]
@@ -108,16 +93,16 @@ def test_a_reading_asks_for_what_is_live_and_not_for_the_month(at: Watched, flee
     page.get_by_text("24 h", exact=True).click()
     expect(page.locator("#vehicle-sessions tbody tr")).to_have_count(1)
     asked.clear()
-    _reads(page, fleet, row)
+    with page.expect_response(lambda r: "vehicle-drawn-window" in (r.request.post_data or "")):
+        _reads(page, fleet, row)
     assert set(asked) == {"drawn-live", "drawn-window"}
 
 
 def _reads(page: Page, fleet: FakeFleet, row: dict[str, Any]) -> None:
     """The vehicle reports, and the page has seen it."""
-    with page.expect_response(lambda r: "vehicle-drawn-live" in (r.request.post_data or ""), timeout=2 * TICK_MS):
-        fleet.tick(60)
-        row["recordedAt"] = int(fleet.now.timestamp()) - 1
-    page.wait_for_timeout(500)
+    with page.expect_response(lambda r: "vehicle-drawn-live" in (r.request.post_data or "")):
+        fleet.report(row)
+    page.wait_for_timeout(500)  # for what should not be asked
 
 
 def test_the_parts_of_a_loss_are_told_apart_without_colour(at: Watched, fleet: FakeFleet) -> None:
@@ -164,7 +149,7 @@ def test_a_drag_loads_what_is_looked_at_and_back_undoes_it(at: Watched, fleet: F
     page = at.go(f"/vehicles/{_low(fleet)['id']}")
     shown, rows = page.locator("#vehicle-shown"), page.locator("#vehicle-sessions tbody tr")
     expect(shown).to_contain_text("efficiency and energy: 1 h · curves: 15 min")
-    page.wait_for_function(DRAWN)
+    page.wait_for_selector(HEARD)
     asked = _answers(page)
     _drag(page)
     expect(shown).to_contain_text("curves: every reading")
@@ -188,7 +173,7 @@ def test_a_session_leads_to_its_part_of_the_charts_and_is_marked_in_both(at: Wat
     page = at.go(f"/vehicles/{_low(fleet)['id']}?range=7d")
     rows, shown = page.locator("#vehicle-sessions tbody tr"), page.locator("#vehicle-shown")
     expect(rows).to_have_count(7)
-    page.wait_for_function(DRAWN)
+    page.wait_for_selector(HEARD)
     rows.nth(2).get_by_role("link", name="Show in chart").click()
     expect(shown.locator("b")).to_be_visible()
     assert page.locator("#vehicle-sessions tr.is-shown").count() == 1

@@ -19,6 +19,8 @@ from db.assignment_changes import Author, recorded
 from tests.support import NOW, api, depot, fresh_database, van
 from tests.test_mappings import replayed
 
+pytestmark = pytest.mark.days_ahead
+
 TABLES = ("assignment", "assignment_change", "site", "expectation_version")
 
 

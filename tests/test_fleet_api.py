@@ -1,6 +1,10 @@
 """Vehicles, meters, history, mappings, the specification: what programs read."""
 
+import pytest
+
 from tests.support import api, depot, van
+
+pytestmark = pytest.mark.days_ahead
 
 
 def test_a_vehicle_is_shown_as_it_is_now_with_its_meter_and_verdict(database_url: str) -> None:

@@ -16,6 +16,8 @@ from db.queries.fleet_window import FleetWindow
 from db.queries.policies import Policies
 from tests.support import api, depot, van
 
+pytestmark = pytest.mark.days_ahead
+
 NOW = datetime(2026, 2, 4, 12, tzinfo=UTC)
 SILENT_AFTER_S = 900
 

@@ -17,6 +17,8 @@ from db.queries.fleet_window import WINDOW, FleetWindow
 from db.queries.policies import Policies
 from db.sides import METER, VEHICLE, Side
 
+pytestmark = pytest.mark.days_ahead
+
 START = datetime(2026, 2, 3, 22, 3, 20, tzinfo=UTC)
 VEHICLES, METERS = [f"van-{n}" for n in range(6)], [f"depot-{n}" for n in range(5)]
 
@@ -102,6 +104,13 @@ def test_only_what_changed_is_said_to_have(db: Any) -> None:
     at = int(world.now.timestamp() * 1_000_000) - 5
     world.store(VEHICLE, [("van-2", at, 150_000, None, None, None, None)])
     assert world.window.refresh(db, world.now).changed == {"van-2"}
+
+
+def test_an_assignment_is_seen_by_the_next_refresh(db: Any) -> None:
+    world = World(db, 1)
+    world.window.refresh(db, world.now)
+    db.execute("INSERT INTO fleet_mapping VALUES ('van-of-today', 'meter-of-today')")
+    assert "van-of-today" in world.window.refresh(db, world.now).summaries
 
 
 def test_a_refresh_that_failed_half_way_is_made_good_by_the_next(db: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,8 @@ from db.ingest import Outcome
 from db.intake_log import MinuteCounts, RejectCounts, minute_of
 from tests.support import NOW, api, depot, van
 
+pytestmark = pytest.mark.days_ahead
+
 NOW_US = int(NOW.timestamp()) * 1_000_000
 HOUR_AGO, AFTER = NOW - timedelta(hours=1), NOW + timedelta(minutes=1)
 

@@ -17,6 +17,8 @@ from api.keys.strangers import BLOCK_S, MOST_ADDRESSES, WRONG_KEYS, Strangers, n
 from tests.key_support import Keyed, bearer, keyed, stored
 from tests.support import NOW, VAN, api, depot, van
 
+pytestmark = pytest.mark.days_ahead
+
 
 @pytest.fixture
 def door(database_url: str) -> Iterator[Keyed]:

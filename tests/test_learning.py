@@ -22,6 +22,8 @@ from db.queries.policies import Policies
 from tests.learning_support import assign, charge, charge_daily, day, learn, night_after, open_days, version
 from tests.support import fresh_database
 
+pytestmark = pytest.mark.days_ahead
+
 AFTER = timedelta(hours=6)
 
 

@@ -13,6 +13,8 @@ from db import assignments
 from db.assignment_changes import Author, recorded
 from tests.support import NOW, api, depot, van
 
+pytestmark = pytest.mark.days_ahead
+
 HOURS = [f"2026-02-04T{hour:02}:30:00Z" for hour in range(1, 12)]
 
 

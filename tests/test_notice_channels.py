@@ -12,6 +12,8 @@ from alerting.webhook import Webhook
 from tests.notice_support import NOW, PRIVATE, Clock, connecting, receiver
 from tests.support import api
 
+pytestmark = pytest.mark.days_ahead
+
 HOOK: dict[str, Any] = {"name": "Office", "kind": "webhook", "address": "https://1.1.1.1/T0/s3cr3t-path", "by": "Ada"}
 
 

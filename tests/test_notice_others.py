@@ -90,8 +90,8 @@ def test_what_is_no_service_of_others_is_refused(address: str) -> None:
 def test_no_address_makes_it_wait_longer_than_the_others_can(monkeypatch: pytest.MonkeyPatch) -> None:
     """Apprise takes the patience from the address."""
     monkeypatch.setattr(others, "TIMEOUT_S", 0.3)
-    with receiver(lambda handler: time.sleep(8)) as there:
+    with receiver(lambda handler: time.sleep(60)) as there:
         began = time.monotonic()
         with pytest.raises(NotDelivered):
             Others(PRIVATE)(_push(f"{_apprise(there.url)}?rto=3600&cto=3600&retry=9"), NOW)
-        assert time.monotonic() - began < 6
+        assert time.monotonic() - began < 30

@@ -1,6 +1,7 @@
 """From the outbox to a real receiver: at least once, in order, each channel at its own pace, for a day. The clock is the test's."""
 
 import itertools
+import threading
 import time
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler
@@ -206,18 +207,22 @@ def test_a_secret_is_not_in_what_is_printed_of_a_notice() -> None:
 
 def test_one_slow_channel_does_not_hold_up_the_others(conn: Conn, database_url: str) -> None:
     """Twenty notices arrive by one channel while another has not answered its first."""
-    with receiver(lambda handler: time.sleep(3)) as slow, receiver() as quick:
+    go_on = threading.Event()
+
+    def held(_: BaseHTTPRequestHandler) -> None:
+        go_on.wait(60)
+
+    with receiver(held) as slow, receiver() as quick:
         channel(conn, slow.url, "slow")
         channel(conn, quick.url, "quick")
         _announced(conn, 20)
         deliverer = Deliverer(connecting(database_url), Clock(), PRIVATE, WAYS)
-        began = time.monotonic()
         deliverer.look()
-        quick.wait_for(20, 2.5)
-        took_s = time.monotonic() - began
+        quick.wait_for(20, 30)
+        slow.wait_for(1)
         assert len(slow.got) == 1
+        go_on.set()
         deliverer._pool.shutdown()
-    assert took_s < 2.5
 
 
 def test_a_channel_that_failed_rests_instead_of_running_against_the_wall(conn: Conn, database_url: str) -> None:
@@ -238,7 +243,7 @@ def test_a_channel_that_failed_rests_instead_of_running_against_the_wall(conn: C
 
 
 def _idle(deliverer: Deliverer) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while deliverer._busy:
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -326,7 +331,7 @@ def test_a_long_queue_does_not_keep_it_from_stopping(conn: Conn, database_url: s
         there.wait_for(2)
         began = time.monotonic()
         deliverer.close()
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 8  # of the ten seconds that all would take
     states = [one.state for one in standing(database_url)]
     assert len(there.got) == states.count("sent") < 10
 

@@ -294,7 +294,7 @@ def test_an_interrupted_drop_is_finished_by_the_next(db: Any, database_url: str)
     with ThreadPoolExecutor(1) as threads, psycopg.connect(database_url) as reader:
         reader.execute("SELECT count(*) FROM vehicle_history")
         dropping = threads.submit(dropped, database_url, TODAY + timedelta(days=1))
-        ends = time.monotonic() + 10
+        ends = time.monotonic() + 30
         while not db.execute("SELECT count(*) FROM pg_inherits WHERE inhdetachpending").fetchone()[0] and time.monotonic() < ends:
             db.commit()
             time.sleep(0.02)

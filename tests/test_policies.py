@@ -16,6 +16,8 @@ from db.sides import METER, VEHICLE
 from tests.support import api
 from tests.test_verdict import charged as charged_in_words
 
+pytestmark = pytest.mark.days_ahead
+
 NOW = datetime(2026, 2, 4, 12, tzinfo=UTC)
 PLAIN = Thresholds("plain", 0.85, 0.75)
 

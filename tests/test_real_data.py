@@ -16,6 +16,8 @@ from werkzeug.serving import make_server
 
 from tests.support import api
 
+pytestmark = pytest.mark.days_ahead
+
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 MADE_UP = Path(__file__).parent / "data"
 NOW = datetime(2026, 11, 24, tzinfo=UTC)

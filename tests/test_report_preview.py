@@ -15,6 +15,8 @@ from tests.report_support import NOON, assign, charge, filled
 from tests.support import api
 from tests.test_reports import UNANSWERABLE, json_of, small_fleet
 
+pytestmark = pytest.mark.days_ahead
+
 NOBODY = summarise(Evidence())
 
 

@@ -11,6 +11,8 @@ from charging.reporting import Device, State
 from db.queries import calendar
 from tests.support import NOW, api, depot, van
 
+pytestmark = pytest.mark.days_ahead
+
 MINUTE = timedelta(minutes=1)
 
 

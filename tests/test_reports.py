@@ -22,6 +22,8 @@ from charging.verdict import Verdict
 from tests.report_support import NOON, assign, charge, filled
 from tests.support import api
 
+pytestmark = pytest.mark.days_ahead
+
 HOSTILE = '=HYPERLINK("http://x";"y"), + "Van"'
 
 

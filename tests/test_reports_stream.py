@@ -17,6 +17,8 @@ from tests.report_support import NOON, asked, assign, charge, filled, serving
 from tests.support import api
 from tests.test_worker import Server
 
+pytestmark = pytest.mark.days_ahead
+
 NOBODY = summarise(Evidence())
 
 
@@ -53,7 +55,7 @@ def test_a_failure_on_the_way_leaves_the_transfer_incomplete(served: int, monkey
 
 def assert_free(port: int) -> None:
     """The one slot of this server is free again, and so is its connection."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         with asked(port, "/v1/reports/sessions") as answer:
             if answer.status == 200:

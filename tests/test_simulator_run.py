@@ -147,7 +147,7 @@ def test_it_reports_live_until_told_to_stop(server: Server, number: signal.Signa
     began = time.monotonic()
     process.send_signal(number)
     assert "stopped" in finish(process)
-    assert time.monotonic() - began < 5.0
+    assert time.monotonic() - began < 30  # its next minute is not waited for
 
 
 def test_it_stops_while_it_waits_for_a_server() -> None:

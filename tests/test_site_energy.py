@@ -12,6 +12,8 @@ from db.queries.sites import SiteEnergy
 from db.sides import METER, VEHICLE
 from tests.support import api
 
+pytestmark = pytest.mark.days_ahead
+
 DAY = datetime(2026, 2, 3, tzinfo=UTC)
 END = DAY + timedelta(days=1)
 PRICE = Price(0.30, 0.35)

@@ -8,6 +8,8 @@ import pytest
 from db import expectation_version
 from tests.support import api, van
 
+pytestmark = pytest.mark.days_ahead
+
 SITE = {"name": "Berlin", "latitude": 52.5, "longitude": 13.4, "timeZone": "Europe/Berlin"}
 FACTS = {"tariffPerKwh": 0.2934, "co2KgPerKwh": 0.38, "thresholds": "plain", "plainLow": 0.86, "plainCritical": 0.7}
 

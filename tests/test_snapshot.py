@@ -19,6 +19,8 @@ from db.queries.policies import Policies
 from tests.alert_support import episode
 from tests.support import api, depot, van
 
+pytestmark = pytest.mark.days_ahead
+
 NOW = datetime(2026, 2, 4, 12, tzinfo=UTC)
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from tests.support import api, depot, van
 
+pytestmark = pytest.mark.days_ahead
+
 JSON = {"Content-Type": "application/json"}
 
 

@@ -7,6 +7,8 @@ from flask.testing import FlaskClient
 
 from tests.support import api, depot, van
 
+pytestmark = pytest.mark.days_ahead
+
 HOURS = [f"2026-02-04T{hour:02}:30:00Z" for hour in range(1, 12)]
 
 

@@ -15,6 +15,8 @@ from db.queries import matrix
 from db.queries.policies import Policies
 from tests.support import api
 
+pytestmark = pytest.mark.days_ahead
+
 NOW = datetime(2026, 2, 4, 12, tzinfo=UTC)
 COMMON = Price(0.3, 0.35)
 

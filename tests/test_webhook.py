@@ -110,13 +110,13 @@ def test_the_next_address_of_a_name_is_tried_where_the_first_is_dead() -> None:
 
 
 def _silent(handler: BaseHTTPRequestHandler) -> None:
-    time.sleep(2)
+    time.sleep(60)
 
 
 def _drips(handler: BaseHTTPRequestHandler) -> None:
     """A byte now and then: no single wait is long, the whole is."""
     handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
-    for _ in range(60):
+    for _ in range(1200):
         try:
             handler.wfile.write(b"X-More: 1\r\n")
             handler.wfile.flush()
@@ -139,7 +139,7 @@ def test_who_does_not_answer_in_time_has_not_received(answer: Callable[[BaseHTTP
     began = time.monotonic()
     with receiver(answer) as there, pytest.raises(NotDelivered, match="no answer within"):
         Webhook(PRIVATE, timeout_s=0.4)(notice(address=there.url), NOW)
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 30  # of the minute that it would take
 
 
 def test_an_endless_answer_is_read_for_64_kb_only() -> None:

@@ -3,8 +3,11 @@
 from datetime import UTC, datetime
 
 import psycopg
+import pytest
 
 from tests.support import api
+
+pytestmark = pytest.mark.days_ahead
 
 MAPPING = """INSERT INTO fleet_mapping("vehicleId","meterId") VALUES ('V1','M1');"""
 VEHICLE = {"vehicleId": "V1", "soc": 80, "kwhDeliveredDc": 5, "batteryTemp": 36}
