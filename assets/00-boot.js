@@ -49,7 +49,7 @@
     const logIn = answer.status === 401 && answer.headers.get("X-Log-In");
     if (logIn) leave(`${logIn}?next=${encodeURIComponent(window.location.pathname + window.location.search)}`);
     if (answer.status === 403 && answer.headers.get("X-Refused-Page")) leave(window.location.href);
-    return answer;
+    return leaving ? new Promise(() => {}) : answer; // nobody is to be told of an error on a page that is left
   };
 
   const here = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";

@@ -282,7 +282,6 @@ def test_s6_logging_out_ends_this_log_in_at_once_and_no_other(world: Peopled) ->
     assert (answer.status_code, answer.location) == (303, "/log-in")
     assert one.client.get_cookie("voltledger") is None
     one.client.set_cookie("voltledger", kept.value if kept else "")
-    world.look()
     assert one.ask("/live/fleet").status_code == 401, "a stolen copy opens nothing either"
     assert other.ask("/live/fleet").status_code == 200
 
@@ -305,7 +304,6 @@ def test_s6_what_an_administrator_changes_ends_open_pages_too(
     answer = admin.ask(f"/v1/people/{who}{path}", method, json=body)
     assert answer.status_code == 200, answer.text
     assert answer.json["openLogIns"] == 0
-    world.look()
     for browser in (one, other):
         poll = browser.ask("/live/fleet")
         assert (poll.status_code, poll.mimetype, poll.headers["X-Log-In"]) == (401, "application/problem+json", "/log-in")

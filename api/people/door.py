@@ -129,12 +129,15 @@ class Door:
         with self._connect() as conn:
             people.set_password(conn, found.person_id, hashed, found.email, now)
             log_ins.end_all(conn, found.person_id, "password changed", found.email, now)
-            return self._begin(conn, found.person_id, now)
+            token = self._begin(conn, found.person_id, now)
+        self.logged_in.renew()
+        return token
 
     def log_out(self) -> None:
         """End the log-in at hand, for every page that is open with it."""
         with self._connect() as conn:
             log_ins.end(conn, hash_of_request(self), "logged out", self._now())
+        self.logged_in.renew()
 
     def _begin(self, conn: Conn, person_id: int, now: datetime) -> str:
         """A new id each time; one that the browser had before is ended."""

@@ -94,12 +94,16 @@ class Presence:
 
     def _after_a_look(self, name: bytes) -> LogIn | None:
         """What is not known may be a moment old: a look that begins after now, shared by all who wait for one."""
+        if not self.renew():
+            raise _unknown()
+        return self._open.get(name)
+
+    def renew(self) -> bool:
+        """Know what was changed up to now, as whoever changed something in this process wants; whether that could be read in time."""
         asked_at_s = time.monotonic()
         self._wanted.set()
         with self._looked:
-            if not self._looked.wait_for(lambda: self._read_at_s >= asked_at_s, WAIT_S):
-                raise _unknown()
-        return self._open.get(name)
+            return self._looked.wait_for(lambda: self._read_at_s >= asked_at_s, WAIT_S)
 
     # ------------------------------------------------------------------------------------------------- reading
 
