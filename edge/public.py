@@ -21,7 +21,7 @@ ASKED = {
     "/_dash-dependencies": "people: the names of all callbacks",
     "/_dash-update-component": "people: every page's contents",
     "/_reload-hash": "people: Dash's, for development; it names the assets",
-    "/metrics": "people or keys: counts for Prometheus, without ids",
+    "/metrics": "keys (and people, where pages are made in the same process): counts for Prometheus, without ids",
     "/api": "people: the specification and its page",
     "/log-out": "people: it ends their own log-in",
     "/password": "people: it changes their own password",
