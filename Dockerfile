@@ -13,6 +13,7 @@ RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin 
 COPY --from=packages /opt/venv /opt/venv
 WORKDIR /app
 COPY config.py ./
+COPY logs.py ./
 COPY charging charging
 COPY db db
 COPY alerting alerting

@@ -23,6 +23,7 @@ psql: setup ## A SQL prompt on the database in use
 test: setup-dev ## Everything, against real PostgreSQL and a real browser
 	@tools/setup-browser.sh
 	@tools/setup-nginx.sh
+	@tools/setup-promtool.sh
 	@$(MAKE) --no-print-directory lint
 	$(PYTHON) -m pytest -n $(TESTS_AT_ONCE) --dist loadfile
 

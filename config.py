@@ -4,13 +4,13 @@ Nothing else in the project reads `os.environ`. The README's settings table is m
 """
 
 import os
-import sys
 from pathlib import Path
 from typing import Literal
 
-import structlog
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+import logs
 
 MIB = 1024 * 1024
 
@@ -57,6 +57,13 @@ class Settings(BaseSettings):
         ge=0,
         le=5,
         description="How many proxies of your own stand in front: so many entries of X-Forwarded-For are believed. 0: none is.",
+    )
+    proxy_request_ids: bool = Field(
+        False,
+        description="Whether a proxy of your own gives every request its X-Request-Id, which answers and logs then have. Off: what a client sends there is ignored, and we make one.",
+    )
+    log_format: logs.Format = Field(
+        "auto", description="How it logs: `json` (one object a line), `text` (for people), or `auto`: text on a terminal, JSON elsewhere."
     )
 
     web_processes: int = Field(
@@ -210,22 +217,9 @@ def debug_asked() -> bool:
     return any(os.environ.get(name, "").lower() not in ("", "0", "false", "no") for name in ("FLASK_DEBUG", "DASH_DEBUG"))
 
 
-def start_logs() -> None:
-    """How this process logs: one event a line, for people on a terminal, as JSON elsewhere; never the local variables of a traceback, which may hold secrets."""
-    people = sys.stdout.isatty()
-    renderers = (
-        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
-        if people
-        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
-    )
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *renderers,
-        ]
-    )
+def start_logs(how: logs.Format) -> None:
+    """How this process logs from now on."""
+    logs.start(how)
 
 
 def child_environment(settings: Settings) -> dict[str, str]:

@@ -29,7 +29,7 @@ def main() -> None:
     settings = config.load()
     if not settings.database_url:
         sys.exit("DATABASE_URL is not set: `python -m dashboard` starts this beside its own PostgreSQL")
-    config.start_logs()
+    config.start_logs(settings.log_format)
     os.nice(_NICE)
     stop = threading.Event()
 

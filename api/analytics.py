@@ -8,6 +8,7 @@ import orjson
 from flask import Response
 from flask_openapi3 import OpenAPI, Tag
 
+from api import errors
 from api.asking import Asker
 from api.errors import Problem, as_json, as_response
 from api.exporting.cells import csv_line, csv_lines, safe
@@ -32,7 +33,7 @@ def register(app: OpenAPI, services: Services, asker: Asker) -> None:
     @app.get("/v1/analytics/performance/<vehicleId>", tags=[_TAG], summary="One vehicle's 24 hours")
     def get_performance(path: VehiclePath, query: AtQuery) -> Response:
         if query.at is None:
-            return as_response(asker.ask(path.vehicleId, services.intake.limits.commit_wait_s))
+            return as_response(asker.ask(path.vehicleId, services.intake.limits.commit_wait_s, errors.request_id()))
         at = _at(services, query.at)
         found = _summaries(services, at, [path.vehicleId]).get(path.vehicleId)
         if found is None or not found.meter_ids:

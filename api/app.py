@@ -1,7 +1,7 @@
 """The HTTP contract as one Flask application, fenced off from the pages that share it."""
 
 import structlog
-from flask import Response, redirect, request
+from flask import Response, g, redirect, request
 from flask_openapi3 import Info, OpenAPI
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
@@ -31,7 +31,7 @@ from api.asking import Asker
 from api.bulk import routes as bulk
 from api.errors import Problem
 from api.fast_lane import FastLane, shown
-from api.intake import ROUTES
+from api.intake import ROUTES, Intake
 from api.keys import rights
 from api.keys import routes as keys
 from api.keys.gate import Gate
@@ -40,6 +40,7 @@ from api.people import roles
 from api.people import routes as people
 from api.people.door import Door
 from api.services import Services
+from api.watching.requests import RequestTimes, Timed
 
 log = structlog.get_logger()
 
@@ -77,11 +78,12 @@ def create(services: Services) -> OpenAPI:
         channels,
         alert_rules,
         ingestion,
-        operations,
         keys,
         people,
     ):
         room.register(app, services)
+    times = RequestTimes()
+    operations.register(app, services, times)
     asker = Asker(services.reading, services.policies, services.now)
     analytics.register(app, services, asker)
     specification_page.register(app)
@@ -90,11 +92,27 @@ def create(services: Services) -> OpenAPI:
     app.register_error_handler(Problem, errors.response)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected)
+    _name_requests(app, services.intake)
     _ask_who(app, services.intake.gate, services.door)
     _fence(app)
-    app.wsgi_app = FastLane(app.wsgi_app, services.intake)  # type: ignore[method-assign]
-    app.extensions[LANES] = Lanes(services.intake, asker)
+    app.wsgi_app = Timed(FastLane(app.wsgi_app, services.intake), times)  # type: ignore[method-assign]
+    app.extensions[LANES] = Lanes(services.intake, asker, times)
     return app
+
+
+def _name_requests(app: OpenAPI, intake: Intake) -> None:
+    """Every line that is logged for a request has its id, and so has every answer."""
+
+    @app.before_request
+    def name_the_request() -> None:
+        g.request_id = intake.request_id(shown(request.environ))
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=g.request_id)
+
+    @app.after_request
+    def say_its_name(response: Response) -> Response:
+        response.headers.setdefault("X-Request-Id", errors.request_id())
+        return response
 
 
 def _ask_who(app: OpenAPI, gate: Gate, door: Door | None) -> None:
@@ -123,12 +141,6 @@ def _fence(app: OpenAPI) -> None:
         if request.path == "/v1" or request.path.startswith("/v1/"):
             ours.bind_to_environ(request.environ).match()
 
-    @app.after_request
-    def name_the_request(response: Response) -> Response:
-        if request.path.startswith(_OURS) or response.status_code >= 400:
-            response.headers.setdefault("X-Request-Id", errors.request_id())
-        return response
-
 
 def _invalid_parameters(error: ValidationError) -> Response:
     found = [
@@ -153,7 +165,7 @@ def _http_error(error: HTTPException) -> Response:
 
 
 def _unexpected(error: Exception) -> Response:
-    log.error("unexpected", exc_info=error, request_id=errors.request_id(), path=request.path, error=type(error).__name__)
+    log.error("unexpected", exc_info=error, path=request.path, error=type(error).__name__)
     return errors.response(
         Problem(500, "internal", "Internal Server Error", "something went wrong here; the request id finds it in the log")
     )

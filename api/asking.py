@@ -65,18 +65,18 @@ class Asker:
         self._changed = threading.Condition(threading.Lock())
         self._started = False
 
-    def ask(self, vehicle_id: str, wait_s: float) -> Answer:
+    def ask(self, vehicle_id: str, wait_s: float, request_id: str = "") -> Answer:
         """The answer, now; the caller's thread waits for it."""
         done = threading.Lock()
         done.acquire()
-        begun = self.begin(vehicle_id, lambda _: done.release())
+        begun = self.begin(vehicle_id, lambda _: done.release(), request_id)
         if isinstance(begun, Answer):
             return begun
         return begun.finish() if done.acquire(timeout=wait_s) else begun.timed_out()
 
-    def begin(self, vehicle_id: str, finished: Callable[[Question], None]) -> Answer | Question:
+    def begin(self, vehicle_id: str, finished: Callable[[Question], None], request_id: str = "") -> Answer | Question:
         """Put a question to those that wait; the answer is its `finish` once `finished` was called with it. 503 where too many wait."""
-        question = Question(vehicle_id, new_request_id(), finished)
+        question = Question(vehicle_id, request_id or new_request_id(), finished)
         with self._changed:
             if len(self._waiting) >= MOST_WAITING:
                 return problem_answer(unavailable("overloaded", "too many ask at once"), question.request_id)

@@ -13,6 +13,7 @@ import structlog
 from psycopg_pool import ConnectionPool, PoolTimeout, TooManyRequests
 
 from api.tally import Tally
+from api.watching.histogram import READINGS, SECONDS, Histogram
 from db import partitions
 from db.engine import Conn, transient
 from db.ingest import Outcome, Reading, store
@@ -30,6 +31,10 @@ class NotStored(Exception):
     def __init__(self, kind: str, detail: str) -> None:
         super().__init__(detail)
         self.kind = kind
+
+
+class _NotMade(Exception):
+    """A day's tables are missing and cannot be made now: somebody holds a lock that this needs, or the right to make them is missing."""
 
 
 @dataclass(slots=True, eq=False)
@@ -82,12 +87,27 @@ class Committer:
         self._started: list[threading.Thread] = []
         self._days: set[date] = set()
         self.tally = Tally()
-        self.last_commit_s = 0.0
+        self.seconds, self.sizes = Histogram(SECONDS), Histogram(READINGS)
 
     @property
     def waiting_readings(self) -> int:
         """Readings in the queue now."""
         return self._waiting_readings
+
+    @property
+    def waiting_requests(self) -> int:
+        """Requests in the queue now."""
+        return len(self._waiting)
+
+    @property
+    def most_readings(self) -> int:
+        """Readings that may wait."""
+        return self._queue_readings
+
+    @property
+    def most_requests(self) -> int:
+        """Requests that may wait."""
+        return self._queue_requests
 
     def submit(self, vehicles: list[Reading], meters: list[Reading], wait_s: float) -> list[Outcome]:
         """Wait until these readings are on disk; the outcome of each, vehicles' first. Raises NotStored."""
@@ -177,22 +197,35 @@ class Committer:
         failure = self._commit(batch)
         if failure is None:
             return
+        self.tally.failed(failure.kind)
         if len(batch) > 1 and failure.kind in ("refused_by_database", "too_many_old_days"):
             for submission in batch:
                 submission.failure = self._commit([submission])
+        elif failure.kind == "partition_missing":
+            self._commit_those_with_days(batch, failure)
         else:
             for submission in batch:
                 submission.failure = failure
+
+    def _commit_those_with_days(self, batch: list[Submission], failure: NotStored) -> None:
+        """One request for a day that cannot be made holds up its neighbours once, not each of them for itself."""
+        ready = [s for s in batch if partitions.days_of(r[1] for r in (*s.vehicles, *s.meters)) <= self._days]
+        again = self._commit(ready) if 0 < len(ready) < len(batch) else failure
+        for submission in batch:
+            submission.failure = again if submission in ready else failure
 
     def _commit(self, batch: list[Submission]) -> NotStored | None:
         for attempt in range(self._tries):
             try:
                 started = time.monotonic()
                 self._write(batch)
-                self.last_commit_s = time.monotonic() - started
+                self._took(batch, time.monotonic() - started)
                 return None
             except partitions.TooManyOldDays as error:
                 return NotStored("too_many_old_days", str(error))
+            except _NotMade as error:
+                log.warning("partition_missing", error=str(error))
+                return NotStored("partition_missing", str(error))
             except (PoolTimeout, TooManyRequests):
                 return NotStored("database_unavailable", "the database cannot be reached")
             except psycopg.Error as error:
@@ -205,10 +238,16 @@ class Committer:
                 return NotStored("internal", "the readings could not be written")
         raise AssertionError("unreachable")
 
+    def _took(self, batch: list[Submission], seconds: float) -> None:
+        self.seconds.observe(seconds)
+        self.sizes.observe(sum(submission.size for submission in batch))
+
     def _gave_up(self, error: psycopg.Error) -> NotStored:
         log.warning("commit_failed", sqlstate=error.sqlstate, error=type(error).__name__)
         if error.sqlstate in ("53100", "53200"):
             return NotStored("storage_full", "the database is out of space")
+        if isinstance(error, psycopg.errors.CheckViolation) and error.diag.constraint_name is None:
+            return NotStored("partition_missing", "a day's table is missing")
         if (error.sqlstate or "").startswith(("22", "23")):
             return NotStored("refused_by_database", "the database refused the readings")
         return NotStored("database_unavailable", "the database cannot be used")
@@ -237,10 +276,16 @@ class Committer:
             kept_from_us = partitions.midnight_us(first_kept) if first_kept else None
             days = partitions.days_of([at for at in instants if kept_from_us is None or at >= kept_from_us])
             if not days <= self._days:
-                while partitions.ensure(conn, days, now, self._old_days_per_hour):
-                    conn.commit()
+                self._make(conn, days, now)
                 self._days |= days
         return kept_from_us
+
+    def _make(self, conn: Conn, days: set[date], now: datetime) -> None:
+        try:
+            while partitions.ensure(conn, days, now, self._old_days_per_hour):
+                conn.commit()
+        except (psycopg.errors.LockNotAvailable, psycopg.errors.InsufficientPrivilege) as error:
+            raise _NotMade(f"a day's table is missing and cannot be made now: {error.diag.message_primary}") from None
 
 
 def _store_kept(conn: Conn, side: Side, readings: list[Reading], now: datetime, kept_from_us: int | None) -> list[Outcome]:

@@ -1,8 +1,9 @@
 """One shape for everything that is not 2xx: application/problem+json (RFC 9457)."""
 
 import math
+import os
 import random
-import uuid
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ MOST_ERRORS_LISTED = 100
 Headers = tuple[tuple[str, str], ...]
 PROBLEM_TYPE = "application/problem+json"
 _NOSNIFF = ("X-Content-Type-Options", "nosniff")  # the event loop's answers pass no other place that could say it
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}\Z")
 RETRY_AFTER_S = (1, 30)  # jittered, so that a fleet turned away does not come back as one
 
 
@@ -39,7 +41,12 @@ class Answer:
 
 def new_request_id() -> str:
     """An id that finds one request in the log."""
-    return uuid.uuid4().hex
+    return os.urandom(16).hex()
+
+
+def request_id_of(given: str) -> str:
+    """What a proxy of ours calls the request, where that is a name; else a new one."""
+    return given if _REQUEST_ID.match(given) else new_request_id()
 
 
 def request_id() -> str:

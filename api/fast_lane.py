@@ -37,7 +37,12 @@ def take(intake: Intake, environ: dict[str, Any]) -> Answer:
 
 def shown(environ: dict[str, Any]) -> Presented:
     """What a request in WSGI's form shows of who sends it."""
-    return Presented(environ.get("HTTP_AUTHORIZATION", ""), environ.get("REMOTE_ADDR", ""), environ.get("HTTP_X_FORWARDED_FOR", ""))
+    return Presented(
+        environ.get("HTTP_AUTHORIZATION", ""),
+        environ.get("REMOTE_ADDR", ""),
+        environ.get("HTTP_X_FORWARDED_FOR", ""),
+        environ.get("HTTP_X_REQUEST_ID", ""),
+    )
 
 
 def head(environ: dict[str, Any]) -> Head:

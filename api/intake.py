@@ -9,7 +9,7 @@ from typing import Any
 
 from api.body import Head, json_value, refuse_by_head
 from api.committer import Committer, NotStored, Submission
-from api.errors import Answer, Problem, answer, faults, new_request_id, problem_answer, unavailable
+from api.errors import Answer, Problem, answer, faults, new_request_id, problem_answer, request_id_of, unavailable
 from api.keys import bound
 from api.keys.gate import OPEN, Gate, Presented
 from api.keys.ring import Known
@@ -52,14 +52,23 @@ class Plan:
 
 
 class Intake:
-    """Validates, hands over to the committer and words the receipt. `now` is the server's clock, `gate` asks for keys."""
+    """Validates, hands over to the committer and words the receipt. `now` is the server's clock, `gate` asks for keys.
 
-    def __init__(self, committer: Committer, limits: Limits, now: Callable[[], datetime], gate: Gate = OPEN) -> None:
-        self.committer, self.limits, self._now, self.gate = committer, limits, now, gate
+    `given_ids`: a proxy of ours gives every request its X-Request-Id.
+    """
+
+    def __init__(
+        self, committer: Committer, limits: Limits, now: Callable[[], datetime], gate: Gate = OPEN, given_ids: bool = False
+    ) -> None:
+        self.committer, self.limits, self._now, self.gate, self._given_ids = committer, limits, now, gate, given_ids
+
+    def request_id(self, presented: Presented) -> str:
+        """What this request is called in its answer and in the log."""
+        return request_id_of(presented.request_id) if self._given_ids else new_request_id()
 
     def take(self, route: str, head: Head, read: Callable[[int], bytes], presented: Presented) -> Answer:
         """The answer, after the commit; the caller's thread waits for it. `read(n)` gives at most n bytes of the body."""
-        request = new_request_id()
+        request = self.request_id(presented)
         try:
             self.refuse_early()
             known = self.gate.admit(presented, "write")
@@ -71,7 +80,7 @@ class Intake:
 
     def begin(self, route: str, head: Head, raw: bytes, presented: Presented, finished: "Callable[[Pending], None]") -> "Answer | Pending":
         """The answer where it is known at once; else a committing thread calls `finished` with what is returned here."""
-        request = new_request_id()
+        request = self.request_id(presented)
         try:
             known = self.gate.admit(presented, "write")
             refuse_by_head(head, self.limits.body_bytes)

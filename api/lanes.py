@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import Protocol
 
 from api.asking import Asker
-from api.errors import Answer, Problem, new_request_id, problem_answer
+from api.errors import Answer, Problem, problem_answer
 from api.intake import Intake
 from api.keys.gate import Presented
 from api.plain_http import PlainRequest
+from api.watching.requests import PERFORMANCE, TELEMETRY, RequestTimes
 
 LANES = "voltledger-lanes"  # under this name a Flask application keeps them, and our gunicorn worker finds them
 
@@ -28,10 +29,15 @@ class Waiting(Protocol):
 class Lanes:
     """`begin` with a plain request; `wait_s` is how long one may wait. `own_sockets`: a socket is one sender's, and no proxy's for many."""
 
-    def __init__(self, intake: Intake, asker: Asker) -> None:
+    def __init__(self, intake: Intake, asker: Asker, times: RequestTimes) -> None:
         self._intake, self._asker = intake, asker
+        self.answered = times.answered
         self.wait_s = intake.limits.commit_wait_s
         self.own_sockets = intake.gate.proxies == 0
+
+    def kind(self, request: PlainRequest) -> str:
+        """What it asks for, in the words of the metrics."""
+        return TELEMETRY if request.vehicle_id is None else PERFORMANCE
 
     def refusal(self, request: PlainRequest) -> Answer | None:
         """The 503 for a request that would be parsed for nothing, if it would."""
@@ -42,11 +48,12 @@ class Lanes:
 
         `address` is whose socket it came from.
         """
-        presented = Presented(request.authorization, address, request.forwarded)
+        presented = Presented(request.authorization, address, request.forwarded, request.request_id)
         if request.vehicle_id is not None:
+            request_id = self._intake.request_id(presented)
             try:
                 self._intake.gate.admit(presented, "read")
             except Problem as problem:
-                return problem_answer(problem, new_request_id())
-            return self._asker.begin(request.vehicle_id, finished)
+                return problem_answer(problem, request_id)
+            return self._asker.begin(request.vehicle_id, finished, request_id)
         return self._intake.begin(request.route, request.head, request.body, presented, finished)

@@ -35,7 +35,7 @@ class Cut(Enum):
 class PlainRequest:
     """`size` is how many bytes of the buffer it took. `vehicle_id`: whose 24 hours are asked for; None where readings are posted.
 
-    `authorization` and `forwarded` are the headers Authorization and X-Forwarded-For, as sent.
+    `authorization`, `forwarded` and `request_id` are the headers Authorization, X-Forwarded-For and X-Request-Id, as sent.
     """
 
     route: str
@@ -45,6 +45,7 @@ class PlainRequest:
     vehicle_id: str | None = None
     authorization: str = field(default="", repr=False)
     forwarded: str = ""
+    request_id: str = ""
 
 
 def cut(buffer: bytes | bytearray) -> PlainRequest | Cut:
@@ -91,5 +92,6 @@ def _head(headers: dict[bytes, bytes]) -> Head | None:
     return Head(headers.get(b"content-type", b"").decode("latin-1"), encoding, int(length))
 
 
-def _sender(headers: dict[bytes, bytes]) -> tuple[str, str]:
-    return headers.get(b"authorization", b"").decode("ascii"), headers.get(b"x-forwarded-for", b"").decode("ascii")
+def _sender(headers: dict[bytes, bytes]) -> tuple[str, str, str]:
+    authorization, forwarded = headers.get(b"authorization", b""), headers.get(b"x-forwarded-for", b"")
+    return authorization.decode("ascii"), forwarded.decode("ascii"), headers.get(b"x-request-id", b"").decode("ascii")

@@ -36,6 +36,11 @@ class Tally:
                 _add(self._minutes, (minute_of(now), side), counts)
                 self._total(side, counts, closed)
 
+    def failed(self, reason: str) -> None:
+        """A commit did not come to its end."""
+        with self._lock:
+            self.totals[f"failed:{reason}"] += 1
+
     def _total(self, side: str, counts: MinuteCounts, closed: int) -> None:
         more = {"ACCEPTED": counts.accepted, "DUPLICATE": counts.duplicates, "CONFLICT": counts.conflicts, "CLOSED": closed}
         more |= {f"lag_ms:{side}": counts.lag_ms, f"lagged:{side}": counts.lagged, f"late:{side}": counts.late}
@@ -92,6 +97,8 @@ def _counted(outcomes: Sequence[Outcome], instants: Sequence[int], now: datetime
         counts.late = sum(at < limit_us and outcome is Outcome.ACCEPTED for at, outcome in zip(instants, outcomes, strict=True))
         instants = [at for at in instants if at >= limit_us]
     counts.lagged = len(instants)
+    if instants and max(instants) > now_us:  # a clock ahead of ours, or ours was set back: nothing takes less than no time
+        instants = [min(at, now_us) for at in instants]
     counts.lag_ms = (now_us * len(instants) - sum(instants)) // 1000
     return counts, counts.rejected
 

@@ -31,15 +31,16 @@ REST_S = 1.0  # a connection that was refused is not listened to meanwhile, so t
 
 
 class Line:
-    """A connection in the loop's care. `waits` is what its request waits for."""
+    """A connection in the loop's care. `waits` is what its request, begun at `begun`, waits for."""
 
-    __slots__ = ("buffer", "conn", "deadline", "ended", "listening", "rests_until", "waits", "waits_since")
+    __slots__ = ("begun", "buffer", "conn", "deadline", "ended", "kind", "listening", "rests_until", "waits")
 
     def __init__(self, conn: TConn, deadline: float) -> None:
         self.conn = conn
         self.buffer = bytearray()
         self.waits: Waiting | None = None
-        self.waits_since = 0.0
+        self.begun = 0.0
+        self.kind = ""
         self.deadline = deadline  # when an idle or half-sent request's connection is closed
         self.rests_until = 0.0
         self.listening = False
@@ -164,6 +165,7 @@ class TelemetryWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
 
     def _begin(self, line: Line, request: PlainRequest) -> None:
         assert self._lanes is not None
+        line.begun, line.kind = time.monotonic(), self._lanes.kind(request)
         if refusal := self._lanes.refusal(request):
             self._send(line, refusal)
             self._rest(line)
@@ -174,7 +176,7 @@ class TelemetryWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
             if begun.status == 429 and self._lanes.own_sockets:
                 self._rest(line)
         else:
-            line.waits, line.waits_since = begun, time.monotonic()
+            line.waits = begun
 
     def _rest(self, line: Line) -> None:
         """Not listen to it for a while; what it has sent already waits too."""
@@ -213,7 +215,10 @@ class TelemetryWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
             sent = line.conn.sock.send(wire)
         except OSError:
             sent = 0
-        line.deadline = time.monotonic() + self.cfg.keepalive
+        now = time.monotonic()
+        line.deadline = now + self.cfg.keepalive
+        assert self._lanes is not None
+        self._lanes.answered(line.kind, made.status, now - line.begun)
         if sent < len(wire) or last:
             self._drop(line)
 
@@ -241,7 +246,7 @@ class TelemetryWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
         """Tell a client that waiting takes too long: nothing is confirmed."""
         assert self._lanes is not None
         assert line.waits is not None
-        if now - line.waits_since > self._lanes.wait_s:
+        if now - line.begun > self._lanes.wait_s:
             waiting, line.waits = line.waits, None
             self._send(line, waiting.timed_out())
             self._resume(line)

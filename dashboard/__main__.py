@@ -33,7 +33,6 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import ValidationError
 from rich.console import Console
-from rich.logging import RichHandler
 
 import config
 from api.people import first
@@ -41,7 +40,7 @@ from dashboard.children import Child
 from db import machine, people
 from db.embedded import BinariesMissing, EmbeddedPostgres, EmbeddedPostgresError
 from db.engine import Conn
-from db.schema import migrate
+from db.schema import RestoreUnfinished, migrate
 from edge.headers import tiles_source
 from edge.openness import Openness, refusal
 
@@ -77,8 +76,6 @@ class StopAsked(BaseException):
 )
 def main(vehicles: int | None) -> None:
     """Run Voltledger: its database, its web server and, if asked, a simulated fleet."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=console, show_path=False)])
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     sys.exit(run(vehicles))
 
 
@@ -120,6 +117,7 @@ def _say(message: str, code: int) -> int:
 
 def _grow(tree: contextlib.ExitStack, settings: config.Settings, vehicles: int | None) -> NoReturn:
     """Starts part after part on `tree`, which ends them in the opposite order, and keeps them running."""
+    config.start_logs(settings.log_format)
     refuse_what_is_unsafe(settings)
     listener = tree.enter_context(listen(settings.host, settings.port))
     address = address_of(listener)
@@ -202,7 +200,10 @@ def open_database(settings: config.Settings, tree: contextlib.ExitStack) -> str:
             url = tree.enter_context(EmbeddedPostgres(settings.data_dir, shared_buffers_mb=buffers_mb)).url
         except (BinariesMissing, EmbeddedPostgresError, OSError) as error:
             raise CannotStart(str(error)) from None
-    migrate(url)
+    try:
+        migrate(url)
+    except RestoreUnfinished as error:
+        raise CannotStart(str(error)) from None
     return url
 
 
@@ -335,12 +336,12 @@ def wait_until_answered(pages: Pages) -> None:
 
 
 def is_answered(path: str) -> bool:
-    """Whether whoever listens on the Unix socket answers /healthz."""
+    """Whether whoever listens on the Unix socket answers."""
     try:
         with socket.socket(socket.AF_UNIX) as line:
             line.settimeout(2)
             line.connect(path)
-            line.sendall(b"GET /healthz HTTP/1.1\r\nHost: pages\r\nConnection: close\r\n\r\n")
+            line.sendall(b"GET / HTTP/1.1\r\nHost: pages\r\nConnection: close\r\n\r\n")
             return line.recv(64).startswith(b"HTTP/1.1 200")
     except OSError:
         return False

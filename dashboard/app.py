@@ -4,6 +4,7 @@ import atexit
 import threading
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from dash import Dash
@@ -16,14 +17,17 @@ from api.people.passwords import Passwords
 from api.people.presence import Presence
 from api.people.roles import MAY
 from api.services import Services as ApiServices
+from api.watching.exposition import EXPOSITION, Pools
 from charging.losses import Price
-from dashboard import housekeeping, shell
+from dashboard import housekeeping, shell, watched
 from dashboard.charger_list import ChargerList
+from dashboard.checking import Check
 from dashboard.kept import answer
 from dashboard.pages import admin, alert_rules, alerts, charger, chargers, fleet, ingestion, reports, vehicle
 from dashboard.receiving import Receiving, server_now
 from dashboard.services import Services
 from dashboard.snapshot import FleetPicture, Money
+from db.embedded import keeps
 from db.engine import connect, pool
 from edge import callbacks, log_in
 from edge.headers import Headers
@@ -43,7 +47,7 @@ def create_app(settings: config.Settings | None = None) -> Any:
 def create_pages() -> Any:
     """The same without the readings: for a process to which `dashboard.front` hands on what is not its own."""
     server = create_app(config.load().model_copy(update={"committer_threads": 1}))
-    server.wsgi_app = Relayed(server.wsgi_app)
+    server.wsgi_app = Relayed(server.wsgi_app, server.extensions[EXPOSITION].text)
     del server.extensions[LANES]
     return server
 
@@ -51,7 +55,7 @@ def create_pages() -> Any:
 def create_dash(settings: config.Settings | None = None) -> Dash:
     """The Dash application; what browser tests start."""
     settings = settings or config.load()
-    config.start_logs()
+    config.start_logs(settings.log_format)
     receiving = Receiving.begin(settings)
     reading, policies, window = receiving.reading, receiving.policies, receiving.window
     admin = pool(settings.database_url or "", 1, "admin", 60.0)
@@ -65,9 +69,23 @@ def create_dash(settings: config.Settings | None = None) -> Dash:
     dash = _dash(server, Services(settings, reading, picture, policies, server_now, chargers_list), door)
     # The first picture of a large fleet takes seconds: made before anybody asks for it.
     threading.Thread(target=picture.get, name="first-picture", daemon=True).start()
-    stop = housekeeping.start(admin, server_now, settings.compact_after_hours, _learner(settings), settings.intake_kept_days)
+    check = Check()
+    stop = housekeeping.start(admin, server_now, settings.compact_after_hours, _learner(settings), settings.intake_kept_days, check)
+    pools = {"read": reading, "write": receiving.writing, "admin": admin}
+    _watch(server, pools, watched.figures(picture, check, _own_disk(settings)))
     atexit.register(_close, receiving, stop, admin, door)
     return dash
+
+
+def _watch(server: Any, pools: dict[str, Any], figures: list[watched.Figure]) -> None:
+    """What only the composition root knows, among the metrics."""
+    server.extensions[EXPOSITION].add(Pools(pools))
+    server.extensions[EXPOSITION].add_figures(figures)
+
+
+def _own_disk(settings: config.Settings) -> Path | None:
+    """Where the database in use is our own, the folder of its data."""
+    return settings.data_dir if settings.database_url and keeps(settings.data_dir, settings.database_url) else None
 
 
 def _learner(settings: config.Settings) -> housekeeping.Learner | None:

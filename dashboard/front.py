@@ -2,29 +2,37 @@
 
 import atexit
 import os
+from functools import partial
 from typing import Any
 
 import config
 from api import app as api_app
 from api.intake import ROUTES
+from api.watching.beside import Beside
+from api.watching.exposition import EXPOSITION, Pools
 from dashboard.receiving import Receiving
 from edge.headers import Headers
 from edge.proxies import behind
-from edge.relay import Relay, own_paths
+from edge.relay import Relay, own_paths, said_inside
 from edge.same_site import SameSite
 
+_PAGES_WITHIN_S = 2.0  # what a scrape waits for the pages' part, which may itself wait a second for the database
 _OWN = (*ROUTES, "/healthz", "/readyz", "/metrics")
 
 
 def create_app(settings: config.Settings | None = None, pages: str | None = None) -> Any:
     """The WSGI application; `pages` is the Unix socket on which the pages' process listens. The database must have been migrated."""
     settings = settings or config.load()
-    config.start_logs()
+    config.start_logs(settings.log_format)
     receiving = Receiving.begin(settings)
     server = api_app.create(receiving.services(settings))
     if server.debug:
         raise SystemExit("FLASK_DEBUG shows code and values to whoever causes an error: unset it")
+    socket_path = pages or os.environ[config.PAGES_SOCKET]
+    exposition = server.extensions[EXPOSITION]
+    exposition.add(Pools({"read": receiving.reading, "write": receiving.writing}))
+    exposition.stand_beside(Beside(partial(said_inside, socket_path, _PAGES_WITHIN_S), "pages"))
     own = behind(Headers(SameSite(server.wsgi_app), tuple, None, settings.https_only), settings.proxies)
-    server.wsgi_app = Relay(own, own_paths(_OWN), pages or os.environ[config.PAGES_SOCKET])  # type: ignore[method-assign]
+    server.wsgi_app = Relay(own, own_paths(_OWN), socket_path)  # type: ignore[method-assign]
     atexit.register(receiving.end)
     return server

@@ -15,6 +15,7 @@ import psycopg
 import structlog
 from psycopg_pool import ConnectionPool, PoolTimeout
 
+from dashboard.checking import Check
 from db import compaction, intake_log, learning, partitions, rollups, tether
 from db.engine import Conn
 from db.sides import SIDES, Side
@@ -34,10 +35,11 @@ def start(
     compact_after_hours: float = 0,
     learner: "Learner | None" = None,
     intake_kept_days: int = intake_log.KEPT.days,
+    check: Check | None = None,
 ) -> threading.Event:
     """Start the thread; set the event to end it. Days are compacted so many hours after their end, with 0 never."""
     stop = threading.Event()
-    arguments = (pool, now, timedelta(hours=compact_after_hours), learner, timedelta(days=intake_kept_days), stop)
+    arguments = (pool, now, timedelta(hours=compact_after_hours), learner, timedelta(days=intake_kept_days), check, stop)
     threading.Thread(target=_run, args=arguments, name="housekeeping", daemon=True).start()
     return stop
 
@@ -141,6 +143,7 @@ def _run(
     compact_after: timedelta,
     learner: Learner | None,
     intake_kept: timedelta,
+    check: Check | None,
     stop: threading.Event,
 ) -> None:
     compacts_again_at: datetime | None = None
@@ -150,6 +153,8 @@ def _run(
                 once(conn, now(), intake_kept)
                 if learner:
                     learner.tend(conn, now())
+                if check:
+                    check.tend(conn, now())
                 if compact_after and (compacts_again_at is None or now() >= compacts_again_at):
                     compacts_again_at = now() + _COMPACTION_PAUSE  # unless it succeeds
                     for day in compact(conn, now(), compact_after):

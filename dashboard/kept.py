@@ -22,6 +22,8 @@ class Kept:
         self._lock = threading.Lock()
         self._picture: Picture | None = None
         self._content: dict[str, Any] | None = None
+        self.made_in_s = 0.0
+        self.stale = False
 
     def read(self) -> dict[str, Any]:
         """What is to be shown, as JSON. May raise the database's errors."""
@@ -30,6 +32,11 @@ class Kept:
     def nothing(self) -> dict[str, Any]:
         """What is shown while nothing could be read yet."""
         raise NotImplementedError
+
+    @property
+    def made_monotonic(self) -> float | None:
+        """When the newest picture was made; None where there is none yet."""
+        return self._picture.made_monotonic if self._picture else None
 
     def get(self) -> Picture:
         """The newest picture; the first viewer after its time makes the next one, the others wait for it or take the one before."""
@@ -49,11 +56,14 @@ class Kept:
             self._lock.release()
 
     def _made(self) -> Picture:
+        begun = time.monotonic()
         try:
-            self._content = self.read()
+            self._content, self.stale = self.read(), False
         except (psycopg.Error, PoolTimeout):
-            self._content = {**(self._content or self.nothing()), "stale": True}
-        return self.picture(self._content, time.monotonic())
+            self._content, self.stale = {**(self._content or self.nothing()), "stale": True}, True
+        made = self.picture(self._content, time.monotonic())
+        self.made_in_s = time.monotonic() - begun
+        return made
 
     def picture(self, content: Content, made_monotonic: float) -> Picture:
         """The picture of this content."""

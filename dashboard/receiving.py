@@ -48,7 +48,7 @@ class Receiving:
             server_now,
             settings.queue_requests,
         )
-        intake = Intake(committer, _limits(settings), server_now, _gate(settings))
+        intake = Intake(committer, _limits(settings), server_now, _gate(settings), settings.proxy_request_ids)
         writer = IntakeWriter(committer.tally, reading.connection).start()
         return Receiving(reading, writing, committer, intake, policies, FleetWindow(policies), writer)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import click
 
 import config
-from db import cli_admin, cli_assign, cli_import, cli_keeping, cli_keys, cli_learning, embedded, pgbinaries, schema
+from db import cli_admin, cli_assign, cli_backup, cli_import, cli_keeping, cli_keys, cli_learning, embedded, pgbinaries, schema
 
 
 @click.group()
@@ -17,7 +17,14 @@ def main(context: click.Context) -> None:
     context.obj = _url
 
 
-for _command in (*cli_keeping.COMMANDS, *cli_learning.COMMANDS, cli_import.import_files, cli_assign.assign, cli_keys.keys):
+for _command in (
+    *cli_keeping.COMMANDS,
+    *cli_backup.COMMANDS,
+    *cli_learning.COMMANDS,
+    cli_import.import_files,
+    cli_assign.assign,
+    cli_keys.keys,
+):
     main.add_command(_command)
 
 
@@ -42,7 +49,10 @@ main.add_command(cli_admin.command(_database))
 @main.command()
 def migrate() -> None:
     """Bring the schema to this version."""
-    schema.migrate(_url())
+    try:
+        schema.migrate(_url())
+    except schema.RestoreUnfinished as error:
+        raise click.ClickException(str(error)) from None
     click.echo("the schema is up to date")
 
 

@@ -86,7 +86,10 @@ def _run(
     sources: list[tuple[Path, Source]], database_url: str, again: bool, rejects: Path | None, gently: bool, console: Console
 ) -> list[run.Tally]:
     settings = config.load()
-    schema.migrate(database_url)
+    try:
+        schema.migrate(database_url)
+    except schema.RestoreUnfinished as error:
+        raise click.ClickException(str(error)) from None
     writers = Writers(database_url, rest=_GENTLE_REST if gently else 0.0)
 
     def clock() -> Clock:

@@ -70,6 +70,11 @@ def running_url(data_dir: Path) -> str | None:
     return None
 
 
+def keeps(data_dir: Path, url: str) -> bool:
+    """Whether the database of this URL is the one whose data this folder holds. Only looks."""
+    return _lock_record(data_dir).get("url") == url
+
+
 class EmbeddedPostgres:
     """One supervised server. Not for Windows.
 

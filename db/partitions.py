@@ -139,14 +139,15 @@ def _make_patiently(conn: Conn, day: date) -> None:
         try:
             with conn.transaction():  # a savepoint
                 for parent in PARENTS:
-                    _make(conn, parent, day)
+                    make_table(conn, parent, day)
             return
         except psycopg.errors.LockNotAvailable:
             if attempt == _TRIES - 1:
                 raise
 
 
-def _make(conn: Conn, parent: str, day: date) -> None:
+def make_table(conn: Conn, parent: str, day: date) -> None:
+    """Make a day's table of `parent` and attach it, where that is still to be done. Who stores or reads waits for nothing."""
     name, storage = table_of(parent, day), "WITH (fillfactor = 60)" if parent in ROLLUPS else ""
     conn.execute(f"CREATE TABLE IF NOT EXISTS {name} (LIKE {parent} INCLUDING DEFAULTS INCLUDING CONSTRAINTS) {storage}")
     if conn.execute("SELECT 1 FROM pg_inherits WHERE inhrelid = %s::regclass", (name,)).fetchone() is None:

@@ -21,7 +21,8 @@ PART_BYTES = 65_536
 ANSWER_WITHIN_S = 120.0
 # Says, on the pages' side of the socket, what gunicorn cannot know there.
 _PEER, _SCHEME = "X-Relayed-Peer", "X-Relayed-Scheme"
-_OURS = frozenset("HTTP_" + name.upper().replace("-", "_") for name in (_PEER, _SCHEME))
+_PEER_HERE, _SCHEME_HERE = ("HTTP_" + name.upper().replace("-", "_") for name in (_PEER, _SCHEME))
+_OURS = frozenset((_PEER_HERE, _SCHEME_HERE))
 # Concern one connection, and each side has its own; the length of a body is told anew.
 _HOP = frozenset("connection keep-alive proxy-connection transfer-encoding te trailer upgrade expect content-length date server".split())
 _NOT_IN_AN_ADDRESS = re.compile(r"[^\x21-\x7e]")
@@ -138,16 +139,36 @@ def _refused(problem: Problem, start_response: Callable[..., Any]) -> Iterable[b
 
 
 class Relayed:
-    """WSGI, on the pages' side: a request with the address and the scheme it had where it came in. Only for a socket that nobody else can open."""
+    """WSGI, on the pages' side: a request with the address and the scheme it had where it came in. Only for a socket that nobody else can open.
 
-    def __init__(self, rest: Wsgi) -> None:
-        self._rest = rest
+    What was not relayed is asked by our own process, and answered with what `inside` says, Prometheus' text of this process.
+    """
+
+    def __init__(self, rest: Wsgi, inside: Callable[[], bytes]) -> None:
+        self._rest, self._inside = rest, inside
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """One request."""
-        peer, scheme = (environ.pop(name, "") for name in ("HTTP_X_RELAYED_PEER", "HTTP_X_RELAYED_SCHEME"))
+        if _SCHEME_HERE not in environ:
+            said = self._inside()
+            start_response("200 OK", [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(said)))])
+            return [said]
+        peer, scheme = (environ.pop(name, "") for name in (_PEER_HERE, _SCHEME_HERE))
         environ["REMOTE_ADDR"], environ["wsgi.url_scheme"] = peer, scheme or "http"
         return self._rest(environ, start_response)
+
+
+def said_inside(path: str, within_s: float) -> str | None:
+    """What whoever listens on the Unix socket at `path` says of itself; None where that does not come in time."""
+    line = _Line(path, within_s)
+    try:
+        line.request("GET", "/", headers={"Connection": "close"})
+        answer = line.getresponse()
+        return answer.read().decode() if answer.status == 200 else None
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        line.close()
 
 
 def own_paths(exact: Collection[str]) -> Callable[[str], bool]:

@@ -95,7 +95,7 @@ def test_a_vehicle_that_stands_still_keeps_its_alert_and_does_not_get_one(conn: 
     assert fleet.told("low_efficiency") == ["firing"]
 
 
-def test_late_data_does_not_fire_retroactively(conn: psycopg.Connection) -> None:
+def test_p5_late_data_does_not_fire_retroactively(conn: psycopg.Connection) -> None:
     """Six hours later the vehicle's readings of an ordinary charge come in, and say that it was a bad one."""
     fleet = Fleet(conn)
     begin = fleet.at
@@ -108,7 +108,7 @@ def test_late_data_does_not_fire_retroactively(conn: psycopg.Connection) -> None
     assert fleet.notices() == []
 
 
-def test_late_data_that_makes_a_running_alert_look_well_resolves_nothing_at_once(conn: psycopg.Connection) -> None:
+def test_p5_late_data_that_makes_a_running_alert_look_well_resolves_nothing_at_once(conn: psycopg.Connection) -> None:
     fleet = Fleet(conn)
     past(fleet, 0.70)
     fleet.run(16)
@@ -121,7 +121,7 @@ def test_late_data_that_makes_a_running_alert_look_well_resolves_nothing_at_once
 
 
 @pytest.mark.parametrize("off", [timedelta(hours=1), timedelta(hours=-1), timedelta(days=2)])
-def test_a_step_of_our_clock_fires_and_resolves_nothing(conn: psycopg.Connection, off: timedelta) -> None:
+def test_p2_a_step_of_our_clock_fires_and_resolves_nothing(conn: psycopg.Connection, off: timedelta) -> None:
     """With an alert of each kind open, and with devices of a slow rhythm."""
     fleet = Fleet(conn, 8, 4)
     for n in range(5, 9):

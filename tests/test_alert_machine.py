@@ -318,7 +318,7 @@ def test_a_device_is_stale_after_more_than_five_of_its_rhythms_and_told_of_ten_l
         assert seen.timing.hold_s == 2 * whole
 
 
-def test_people_cannot_have_it_told_before_the_device_had_the_time_to_report_after_a_step_of_our_clock() -> None:
+def test_p2_people_cannot_have_it_told_before_the_device_had_the_time_to_report_after_a_step_of_our_clock() -> None:
     settings = AlertSettings({("device_silent", "all", ""): {"afterRhythms": 5}})
     seen = silent(device(), settings, START, False)
     assert seen
@@ -403,7 +403,7 @@ def test_everything_that_went_away_at_the_same_time_a_week_ago_is_gone() -> None
     assert not is_below(seen.observation)
 
 
-def test_after_a_step_of_our_clock_every_device_has_the_time_to_report() -> None:
+def test_p2_after_a_step_of_our_clock_every_device_has_the_time_to_report() -> None:
     assert away(12, 12).timing.hold_s == 240
     assert away(12, 12, 86_400, rhythm_s=900).timing.hold_s == 1800
 

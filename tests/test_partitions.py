@@ -52,7 +52,7 @@ def days_later(*numbers: int) -> list[date]:
     return [TODAY + timedelta(days=n) for n in numbers]
 
 
-def test_making_days_takes_no_lock_that_an_insert_or_a_reader_minds(db: Any, reader: Any, database_url: str) -> None:
+def test_p6_making_days_takes_no_lock_that_an_insert_or_a_reader_minds(db: Any, reader: Any, database_url: str) -> None:
     partitions.ensure(db, days_later(30, 31), MIDNIGHT)  # not committed: every lock is still held
     locks = db.execute(
         "SELECT relation::regclass::text, mode FROM pg_locks WHERE pid = pg_backend_pid() AND relation = ANY(%s::regclass[])",
@@ -67,7 +67,7 @@ def test_making_days_takes_no_lock_that_an_insert_or_a_reader_minds(db: Any, rea
             other.execute(f"SELECT count(*) FROM {side.history}")
 
 
-def test_days_made_behind_an_open_reader_do_not_make_inserts_wait(db: Any, reader: Any, database_url: str) -> None:
+def test_p6_days_made_behind_an_open_reader_do_not_make_inserts_wait(db: Any, reader: Any, database_url: str) -> None:
     with writing(database_url) as waits:
         for n in range(12):
             partitions.ensure(db, days_later(30 + n), MIDNIGHT)
@@ -211,7 +211,7 @@ def dropped(url: str, before: date, with_rollups: bool = False) -> int:
         return retention.drop(person, before, NOW, with_rollups)
 
 
-def test_dropping_keeps_the_sums_of_the_days_whose_readings_went(db: Any, database_url: str) -> None:
+def test_p8_dropping_keeps_the_sums_of_the_days_whose_readings_went(db: Any, database_url: str) -> None:
     old_days(db, 0, 1, 2)
     before = db.execute("SELECT * FROM vehicle_rollup ORDER BY 1, 2").fetchall()
     assert dropped(database_url, TODAY + timedelta(days=2)) == 6  # yesterday, today, tomorrow of both sides
@@ -242,7 +242,7 @@ def test_a_dropped_day_and_those_before_it_are_closed_to_late_readings(db: Any, 
     assert partitions.ensure(db, days_later(0, 1), NOW) == 0  # what the first kept midnight touches
 
 
-def test_a_late_reading_for_a_dropped_day_is_refused_and_counted_nowhere(db: Any, database_url: str) -> None:
+def test_p8_a_late_reading_for_a_dropped_day_is_refused_and_counted_nowhere(db: Any, database_url: str) -> None:
     old_days(db, 0, 1)
     sums = "SELECT * FROM vehicle_rollup ORDER BY 1, 2"
     with closing(committer(database_url, lambda: NOW)) as one:
@@ -289,7 +289,7 @@ def test_p8_a_drop_waits_for_readers_and_nobody_waits_for_the_drop(db: Any, data
     assert rollups.mismatches(db, VEHICLE, MIDNIGHT, NOW) == 0
 
 
-def test_an_interrupted_drop_is_finished_by_the_next(db: Any, database_url: str) -> None:
+def test_p8_an_interrupted_drop_is_finished_by_the_next(db: Any, database_url: str) -> None:
     old_days(db, 0, 1)
     with ThreadPoolExecutor(1) as threads, psycopg.connect(database_url) as reader:
         reader.execute("SELECT count(*) FROM vehicle_history")

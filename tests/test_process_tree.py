@@ -143,7 +143,14 @@ def folder(tmp_path: Path) -> Path:
     """A project folder: the real platform around a stub application."""
     for room in ("api", "charging", "db", "edge"):  # the worker class brings the intake along
         shutil.copytree(PROJECT / room, tmp_path / room)
-    for name in ("dashboard/__init__.py", "dashboard/__main__.py", "dashboard/children.py", "simulator/__init__.py", "config.py"):
+    for name in (
+        "dashboard/__init__.py",
+        "dashboard/__main__.py",
+        "dashboard/children.py",
+        "simulator/__init__.py",
+        "config.py",
+        "logs.py",
+    ):
         _copy(name, tmp_path)
     for name, text in STUBS.items():
         (tmp_path / name).write_text(text)

@@ -14,7 +14,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 from werkzeug.wsgi import get_input_stream
 
-from edge.relay import Relay, Relayed, own_paths
+from edge.relay import Relay, Relayed, own_paths, said_inside
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -47,7 +47,7 @@ class Pages:
 @pytest.fixture
 def pages(tmp_path: Path) -> Iterator[Pages]:
     made = Pages(str(tmp_path / "socket"))
-    server = make_server(f"unix://{made.path}", 0, Relayed(made), threaded=True, request_handler=_Quiet)
+    server = make_server(f"unix://{made.path}", 0, Relayed(made, lambda: b"voltledger_x 1\n"), threaded=True, request_handler=_Quiet)
     serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     serving.start()
     yield made
@@ -91,6 +91,12 @@ def test_everything_else_is_the_pages_with_address_scheme_and_cookies(pages: Pag
 def test_nobody_can_say_that_he_was_relayed(pages: Pages) -> None:
     _asked(_relay(pages), headers={"X-Relayed-Peer": "127.0.0.1", "X-Relayed-Scheme": "https"})
     assert (pages.seen[0]["REMOTE_ADDR"], pages.seen[0]["wsgi.url_scheme"]) == ("203.0.113.7", "http")
+
+
+def test_what_was_not_relayed_is_told_of_the_process_and_nothing_else(pages: Pages, tmp_path: Path) -> None:
+    assert said_inside(pages.path, 20) == "voltledger_x 1\n"
+    assert not pages.seen
+    assert said_inside(str(tmp_path / "nobody"), 20) is None
 
 
 @pytest.mark.parametrize("address", ["/a%2e%2e/b", "/%00", "/x%3Fy?z"])

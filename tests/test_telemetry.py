@@ -118,7 +118,7 @@ def test_p1_the_edge_of_the_clock_is_taken_and_the_past_is_open(database_url: st
             assert client.post("/v1/telemetry/vehicle", json=van(timestamp=stamp)).status_code == 201
 
 
-def test_the_past_can_be_closed_by_a_setting(database_url: str) -> None:
+def test_p1_the_past_can_be_closed_by_a_setting(database_url: str) -> None:
     with api(database_url, oldest_reading_days=30) as client:
         assert client.post("/v1/telemetry/vehicle", json=van(timestamp="2026-01-01T00:00:00Z")).status_code == 422
         assert client.post("/v1/telemetry/vehicle", json=van(timestamp="2026-02-01T00:00:00Z")).status_code == 201
@@ -136,7 +136,7 @@ def test_only_so_many_days_of_the_past_open_in_an_hour(database_url: str) -> Non
     assert (refused.get_json()["type"], "Retry-After" in refused.headers) == ("urn:voltledger:problem:too_many_old_days", True)
 
 
-def test_midnight_belongs_to_the_new_day_and_to_the_quarter_it_ends(database_url: str) -> None:
+def test_p7_midnight_belongs_to_the_new_day_and_to_the_quarter_it_ends(database_url: str) -> None:
     with api(database_url, datetime(2026, 2, 4, 12, tzinfo=UTC)) as client:
         assert client.post("/v1/telemetry/vehicle", json=van(timestamp="2015-03-01T00:00:00Z")).status_code == 201
         got = client.get("/v1/vehicles/van-7/history?from=2015-02-28T12:00:00Z&to=2015-03-01T00:00:00Z").get_json()

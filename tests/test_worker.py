@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -321,3 +322,38 @@ def test_a_vehicles_day_asked_for_by_many_at_once_is_each_ones_own(server: Serve
                 f"GET /v1/analytics/performance/{found['vehicleId']}?at={found['to'].replace('+', '%2B')} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
             )
             assert {**json.loads(again[2]), "computedAt": None} == {**found, "computedAt": None}
+
+
+def test_requests_of_the_event_loop_are_timed_like_all_others(server: Server) -> None:
+    """Those that wait for a commit, and those that are refused at once."""
+    before = _timed(server)
+    assert server.ask(post(van(vehicleId="timed")))[0] == 201
+    assert server.ask(post(b"{"))[0] == 400
+    server.ask(b"GET /v1/analytics/performance/timed HTTP/1.1\r\nHost: x\r\n\r\n")
+    after = _timed(server)
+    assert {key: after[key] - before.get(key, 0) for key in ("telemetry 2xx", "telemetry 4xx", "performance 4xx")} == {
+        "telemetry 2xx": 1,
+        "telemetry 4xx": 1,
+        "performance 4xx": 1,
+    }
+
+
+def _timed(server: Server) -> dict[str, float]:
+    """How many requests of each kind and status."""
+    text = server.ask(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")[2].decode()
+    return {
+        f"{kind} {status}": float(count)
+        for kind, status, count in re.findall(r'^voltledger_request_seconds_count{kind="(\w+)",status="(\w+)"} (\S+)$', text, re.MULTILINE)
+    }
+
+
+def test_an_id_from_outside_is_not_taken_for_the_requests(server: Server) -> None:
+    _, headers, body = server.ask(post(van(vehicleId="named"), "vehicle", "X-Request-Id: from-outside"))
+    assert json.loads(body)["requestId"] == headers["x-request-id"] != "from-outside"
+
+
+def test_the_web_process_exports_what_only_its_composition_root_knows(server: Server) -> None:
+    text = server.ask(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")[2].decode()
+    for name in ("pool_connections", "picture_stale", "rollup_check_age_seconds", "database_up", "ready"):
+        assert f"\nvoltledger_{name}" in text
+    assert "voltledger_disk_free_bytes" not in text  # the tests' PostgreSQL is not this installation's own

@@ -13,11 +13,12 @@ from api.keys.strangers import Strangers
 
 @dataclass(frozen=True, slots=True)
 class Presented:
-    """What a request shows of itself: its Authorization header, the address of its socket, and what X-Forwarded-For says, all as sent."""
+    """What a request shows of itself: its Authorization header, the address of its socket, what X-Forwarded-For and X-Request-Id say, all as sent."""
 
     authorization: str
     address: str
     forwarded: str = ""
+    request_id: str = ""
 
 
 class Gate:
