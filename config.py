@@ -35,7 +35,8 @@ class Settings(BaseSettings):
         description="MB of its tables that the embedded PostgreSQL keeps in memory. Empty: an eighth of the machine's, from 128 to 2048.",
     )
     host: str = Field(
-        "127.0.0.1", description="Address to listen on. Any but loopback is refused unless devices need keys or `INSECURE_OPEN` is set."
+        "127.0.0.1",
+        description="Address to listen on. Any but loopback is refused unless people log in and devices need keys, or `INSECURE_OPEN` is set.",
     )
     port: int = Field(8050, ge=0, le=65535, description="Port to listen on.")
     published_on: str | None = Field(
@@ -134,6 +135,25 @@ class Settings(BaseSettings):
     simulator_key: SecretStr | None = Field(
         None,
         description="Key of the simulated fleet, where keys are required and it is not given with `--key`: for every device, with the rights write, read and admin. Never shown or logged.",
+    )
+    require_login: bool = Field(
+        False,
+        description="Whether people log in. Needs `VOLTLEDGER_REQUIRE_KEYS` too. Off: everybody who reaches the address may see and change everything.",
+    )
+    log_in_idle_min: float = Field(
+        30.0, ge=1, le=1440, description="Minutes after which a log-in is over that nobody uses. An open page alone is no use of it."
+    )
+    log_in_hours: float = Field(12.0, gt=0, le=24 * 30, description="Hours after which a log-in is over, however it is used.")
+    admin_email: str | None = Field(
+        None,
+        description="Where nobody can administer yet: who becomes the first administrator at the next start, or by `python -m db admin`.",
+    )
+    admin_password: SecretStr | None = Field(
+        None, description="Their password: at least 12 signs, and not easily guessed. Not looked at later. Never shown or logged."
+    )
+    first_key: SecretStr | None = Field(
+        None,
+        description="Where there is no key yet: the first one, for every device, with the rights write and read, as `python -m db admin` would make it. Never shown or logged.",
     )
     compact_after_hours: float = Field(
         6.0, ge=0, description="Hours after the end of a UTC day at which its tables are made small, once. 0: never by itself."

@@ -5,12 +5,13 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import Annotated, Any, Literal
 
-from flask import Response, request
+from flask import Response
 from flask_openapi3 import OpenAPI, Tag
 from pydantic import BaseModel, Field
 
 from api.errors import Problem, as_json, unavailable, wrong_field
 from api.params import _TEXT, By, Note, Query
+from api.people.door import who
 from api.services import Services
 from api.words import z, z_or_none
 from charging.alert_replay import Episode
@@ -110,7 +111,7 @@ def _register_preview(app: OpenAPI, services: Services) -> None:
 def _changed(services: Services, name: str, of: ScopeBody, given: Mapping[str, Any], by: str | None, note: str | None) -> dict[str, Any]:
     rule, scope = _rule(name), _scope(of)
     with _refusals(rule, scope), services.connection() as conn:
-        alert_rules.change(conn, rule, scope, given, services.now(), by or request.remote_addr or "unknown", note)
+        alert_rules.change(conn, rule, scope, given, services.now(), who(by), note)
         found = all_rules(conn, services.policies.common)["rules"]
     return next(one for one in found if one["rule"] == rule)
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from flask import Response, request
+from flask import Response
 from flask_openapi3 import OpenAPI, Tag
 
 from api import silences
@@ -11,6 +11,7 @@ from api.alert_params import AcknowledgeBody, AlertPath, AlertsQuery
 from api.alert_words import CSV_COLUMNS, as_episode, as_evaluation, as_pending, as_story, episode_cells
 from api.errors import Problem, as_json
 from api.exporting.cells import csv_line
+from api.people.door import who
 from api.services import Services
 from db.alert_people import Resolved, UnknownEpisode, acknowledge
 from db.engine import Conn
@@ -48,11 +49,6 @@ def register(app: OpenAPI, services: Services) -> None:
             except Resolved:
                 raise Problem(409, "alert_resolved", "Conflict", "This alert is resolved: nothing is left to acknowledge") from None
             return as_json(_story(conn, path.episodeId, now))
-
-
-def who(by: str | None) -> str:
-    """Who asks: as they say, or where from."""
-    return by or request.remote_addr or "unknown"
 
 
 def _not_found() -> Problem:

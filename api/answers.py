@@ -33,6 +33,7 @@ SCHEMAS = {
     " efficiencyRatio:number? lossKwh:number? meanKw:number? peakKw:number? socFrom:number? socTo:number? avgTemp:number?"
     " uncertainty:number? expected:Band coverage:Sides readings:Sides verdict:string severity:string? reason:string",
     "Key": "keyId:string name:string rights:string[] binding:string",
+    "Person": "personId:count email:string name:string role:string",
     "Channel": "channelId:count name:string kind:string address:string secretSet:boolean enabled:boolean leastSeverity:string"
     " digestAt:string? digestZone:string createdAt:instant waiting:count lastError:string?",
     "Notice": "noticeId:count channelId:count? kind:string title:string createdAt:instant state:string tries:count lastError:string?",
@@ -123,6 +124,13 @@ ANSWERS = {
     "POST /v1/keys": Told("Key", (201,)),
     "POST /v1/keys/{keyId}/rotate": Told("Key"),
     "DELETE /v1/keys/{keyId}": Told("Key"),
+    "GET /v1/me": Told("may:string[] mustChangePassword:boolean"),
+    "GET /v1/people": _list("people", "Person"),
+    "GET /v1/people/{personId}": Told("Person"),
+    "POST /v1/people": Told("Person", (201,)),
+    "PUT /v1/people/{personId}": Told("Person"),
+    "POST /v1/people/{personId}/password": Told("Person"),
+    "DELETE /v1/people/{personId}/log-ins": Told("Person"),
     "GET /v1/ingestion/minutes": _list("minutes", "object", "", (CSV,)),
     "GET /v1/ingestion/rejects": _list("rejects", "object", "", (CSV,)),
     "GET /v1/ingestion/devices": _list("devices", "object", "", (CSV,)),

@@ -1,7 +1,5 @@
 """The HTTP contract as one Flask application, fenced off from the pages that share it."""
 
-from collections.abc import Callable, Collection
-
 import structlog
 from flask import Response, g, redirect, request
 from flask_openapi3 import Info, OpenAPI
@@ -40,6 +38,9 @@ from api.keys import rights
 from api.keys import routes as keys
 from api.keys.gate import Gate
 from api.lanes import LANES, Lanes
+from api.people import roles
+from api.people import routes as people
+from api.people.door import Door
 from api.services import Services
 from api.specification import SpecifiedApi
 from api.watching.requests import RequestTimes, Timed
@@ -81,6 +82,7 @@ def create(services: Services) -> OpenAPI:
         alert_rules,
         ingestion,
         keys,
+        people,
     ):
         room.register(app, services)
     times = RequestTimes()
@@ -95,7 +97,7 @@ def create(services: Services) -> OpenAPI:
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected)
     _name_requests(app, services.intake)
-    _ask_for_keys(app, services.intake.gate, services.rights_of_person)
+    _ask_who(app, services.intake.gate, services.door)
     _fence(app)
     methods.register(app)
     app.wsgi_app = Timed(FastLane(app.wsgi_app, services.intake), times)  # type: ignore[method-assign]
@@ -118,18 +120,19 @@ def _name_requests(app: OpenAPI, intake: Intake) -> None:
         return response
 
 
-def _ask_for_keys(app: OpenAPI, gate: Gate, of_person: Callable[[], Collection[rights.Right]]) -> None:
+def _ask_who(app: OpenAPI, gate: Gate, door: Door | None) -> None:
     """Before anything else is told, even that there is no such route. The telemetry routes ask by themselves, on their shorter way too."""
 
     @app.before_request
-    def refuse_without_key() -> None:
-        path = request.url_rule.rule if request.url_rule else request.path
+    def refuse_strangers() -> None:
+        path = rights.place(request.url_rule.rule if request.url_rule else None, request.path)
         right = rights.needed(request.method, path)
         if right is None or gate.ring is None or (request.method == "POST" and request.path in ROUTES):
             return
-        if not request.authorization and right in of_person():
-            return
-        gate.admit(shown(request.environ), right)
+        if door and "Authorization" not in request.headers:
+            door.admit(roles.needed(request.method, path))
+        else:
+            gate.admit(shown(request.environ), right)
 
 
 def _fence(app: OpenAPI) -> None:

@@ -8,12 +8,13 @@ from typing import Any, cast
 from zoneinfo import available_timezones
 
 import psycopg
-from flask import Response, request
+from flask import Response
 from flask_openapi3 import OpenAPI, Tag
 
 from alerting import addresses, guard, words
 from api.errors import Problem, as_json, wrong_field
 from api.params import ByQuery, ChannelBody, ChannelChangeBody, ChannelPath, NoticesQuery
+from api.people.door import who
 from api.services import Services
 from api.words import z, z_or_none
 from db import alert_actions, notice_channels, outbox
@@ -52,7 +53,7 @@ def _register_changing(app: OpenAPI, services: Services) -> None:
         made = secrets.token_urlsafe(SECRET_BYTES) if body.kind == "webhook" and not body.secret else None
         wanted = _wanted(body, body.address, made or body.secret)
         _check_address(services, wanted)
-        now, by = services.now(), _who(body.by)
+        now, by = services.now(), who(body.by)
         with _named_once(), services.connection() as conn:
             channel_id = notice_channels.add(conn, wanted, by, now)
             found = _found(conn, channel_id)
@@ -62,7 +63,7 @@ def _register_changing(app: OpenAPI, services: Services) -> None:
     @app.put("/v1/notice-channels/<int:channelId>", tags=[_TAG], summary="Set a channel anew; an absent address or secret stays as it is")
     def put_notice_channel(path: ChannelPath, body: ChannelChangeBody) -> Response:
         made = secrets.token_urlsafe(SECRET_BYTES) if body.newSecret else None
-        now, by = services.now(), _who(body.by)
+        now, by = services.now(), who(body.by)
         if body.address is not None:
             _check_address(services, _wanted(body, body.address, None))  # before a connection is held: a name may be slow to resolve
         with _named_once(), services.connection() as conn:
@@ -79,7 +80,7 @@ def _register_changing(app: OpenAPI, services: Services) -> None:
 
     @app.delete("/v1/notice-channels/<int:channelId>", tags=[_TAG], summary="Take a channel away; what waits for it is given up")
     def delete_notice_channel(path: ChannelPath, query: ByQuery) -> Response:
-        now, by = services.now(), _who(query.by)
+        now, by = services.now(), who(query.by)
         with services.connection() as conn:
             before = _found(conn, path.channelId)
             notice_channels.delete(conn, path.channelId, now)
@@ -89,7 +90,7 @@ def _register_changing(app: OpenAPI, services: Services) -> None:
 
     @app.post("/v1/notice-channels/<int:channelId>/test", tags=[_TAG], summary="Send a test; GET /v1/notices?id= tells what became of it")
     def post_notice_channel_test(path: ChannelPath, query: ByQuery) -> Response:
-        now, by = services.now(), _who(query.by)
+        now, by = services.now(), who(query.by)
         with services.connection() as conn:
             found = _found(conn, path.channelId)
             if not found.enabled:
@@ -98,10 +99,6 @@ def _register_changing(app: OpenAPI, services: Services) -> None:
             notice_id = outbox.put(conn, path.channelId, "test", f"test:{secrets.token_hex(8)}", said, now)
             _record(conn, now, by, "channel tested", found)
         return as_json({"noticeId": notice_id}, 202)
-
-
-def _who(by: str | None) -> str:
-    return by or request.remote_addr or "unknown"
 
 
 def _wanted(body: ChannelBody | ChannelChangeBody, address: str, secret: str | None) -> Wanted:

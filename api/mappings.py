@@ -5,11 +5,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import Response, request
+from flask import Response
 from flask_openapi3 import OpenAPI, Tag
 
 from api.errors import Problem, as_json, wrong_field
 from api.params import ChangesQuery, MappingBody, MeterPath, TryQuery, VehiclePath, WithdrawQuery, sane
+from api.people.door import who
 from api.services import Services
 from api.trial import tried
 from api.words import change_words, z, z_or_none
@@ -99,7 +100,7 @@ def _done_or_tried(services: Services, change: Callable[[Conn], Planned], now: d
 
 def author(by: str | None, note: str | None, via: Via = "api") -> Author:
     """Who asks: as they say, or where from."""
-    return Author(by or request.remote_addr or "unknown", via, note)
+    return Author(who(by), via, note)
 
 
 def _within_reason(start: datetime | None, end: datetime | None) -> None:

@@ -18,7 +18,9 @@ _POST = re.compile(rb"POST (/v1/telemetry/[a-z]+) HTTP/1\.1\Z")
 _GET = re.compile(rb"GET /v1/analytics/performance/([A-Za-z0-9][A-Za-z0-9._:-]{0,63}) HTTP/1\.1\Z")
 _HEADER = re.compile(rb"([A-Za-z0-9-]+): ?([\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)\Z")
 # They change what a request means in ways that are not for us to handle, or say that a browser sent it: see edge.same_site.
-_NOT_PLAIN = frozenset((b"transfer-encoding", b"expect", b"upgrade", b"trailer", b"te", b"http2-settings", b"origin", b"sec-fetch-site"))
+_NOT_PLAIN = frozenset(
+    (b"transfer-encoding", b"expect", b"upgrade", b"trailer", b"te", b"http2-settings", b"origin", b"sec-fetch-site", b"cookie")
+)
 # Every browser sends it with all it asks, no device does: what a browser asks is held against our names (edge.hosts) before it is answered.
 _BROWSERS = b"accept-language"
 _ONCE = frozenset((b"host", b"content-length", b"content-type", b"content-encoding", b"connection", b"authorization", b"x-forwarded-for"))

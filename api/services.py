@@ -1,6 +1,6 @@
 """What the routes need, handed to them by the composition root."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +10,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from api.errors import unavailable
 from api.intake import Intake
-from api.keys.rights import Right
+from api.people.door import Door
 from charging.losses import Price
 from db.engine import Conn
 from db.queries.fleet_window import FleetDay, FleetWindow
@@ -23,7 +23,7 @@ class Services:
 
     `window` is the fleet's last 24 hours, shared with the live picture; `day_age_s` is how old its result may be for an answer.
     `price` holds where a site has none of its own. `notices_to_private`: notices may go to private addresses; `can_mail`: a mail server is set.
-    `rights_of_person`: what whoever is logged in may do in the Flask request at hand, where keys are required; nothing for nobody.
+    `door`: where people log in; None: they need not.
     """
 
     pool: "ConnectionPool[Conn]"
@@ -36,7 +36,7 @@ class Services:
     currency: str = "EUR"
     notices_to_private: bool = False
     can_mail: bool = False
-    rights_of_person: Callable[[], Collection[Right]] = tuple
+    door: Door | None = None
 
     def day(self) -> FleetDay:
         """Every vehicle's last 24 hours. Raises Problem 503 where the database cannot be used."""

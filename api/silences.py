@@ -2,12 +2,13 @@
 
 from datetime import datetime, timedelta
 
-from flask import Response, request
+from flask import Response
 from flask_openapi3 import OpenAPI, Tag
 
 from api.alert_params import EndQuery, SilenceBody, SilencePath, SilencesQuery
 from api.alert_words import as_silence
 from api.errors import Problem, as_json, wrong_field
+from api.people.door import who
 from api.services import Services
 from db import alert_people
 from db.alert_people import Matcher, Silence, UnknownSilence, WrongEnd
@@ -38,15 +39,11 @@ def register(app: OpenAPI, services: Services, tag: Tag) -> None:
         now = services.now()
         with services.connection() as conn:
             try:
-                return as_json(as_silence(alert_people.end_silence(conn, path.silenceId, _who(query.by), now), now))
+                return as_json(as_silence(alert_people.end_silence(conn, path.silenceId, who(query.by), now), now))
             except UnknownSilence:
                 raise Problem(
                     404, "silence_not_found", "Not Found", "Silence not found: /v1/silences?state=any lists those there are"
                 ) from None
-
-
-def _who(by: str | None) -> str:
-    return by or request.remote_addr or "unknown"
 
 
 def _made(conn: Conn, body: SilenceBody, now: datetime) -> Silence:
@@ -58,7 +55,7 @@ def _made(conn: Conn, body: SilenceBody, now: datetime) -> Silence:
     subject = body.subject
     matcher = Matcher(body.rule, subject.kind if subject else None, subject.id if subject else None, body.siteId)
     try:
-        return alert_people.silence(conn, matcher, _end(body, now), reason, _who(body.by), now, body.episodeId)
+        return alert_people.silence(conn, matcher, _end(body, now), reason, who(body.by), now, body.episodeId)
     except WrongEnd:
         raise wrong_field(
             "endsAt", "out_of_range", "endsAt: later than now and at most a year ahead; for longer, switch the rule off"

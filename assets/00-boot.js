@@ -1,5 +1,5 @@
-// Runs in the head, before the first paint: the colour scheme (so that nothing flashes) and the first request for the fleet's picture
-// (so that it travels while the rest of the page still loads). Loaded again with the other assets, it does nothing.
+// Runs in the head, before the first paint: the colour scheme (so that nothing flashes), what every request says of the log-in, and the first
+// request for the fleet's picture (so that it travels while the rest of the page still loads). Loaded again with the other assets, it does nothing.
 (function () {
   "use strict";
   if (window.voltledger) return;
@@ -30,6 +30,28 @@
     },
   };
 
+  // ---- the log-in: every request says what proves that it is this page's, and who is told to log in is led there and back ----
+  const CSRF = /(?:^|; )_csrf_token=([^;]*)/, READS = ["GET", "HEAD"];
+  const plain = window.fetch.bind(window);
+  let touched = true, leaving = false; // the page was just opened
+  for (const event of ["pointerdown", "keydown", "wheel"]) window.addEventListener(event, () => { touched = true; }, { passive: true, capture: true });
+  function leave(to) {
+    if (!leaving) { leaving = true; window.location.assign(to); }
+  }
+  window.fetch = async function (what, options = {}) {
+    const url = new URL(what instanceof Request ? what.url : what, window.location.href);
+    if (url.origin !== window.location.origin) return plain(what, options);
+    const headers = new Headers(options.headers ?? (what instanceof Request ? what.headers : {}));
+    const token = CSRF.exec(document.cookie)?.[1];
+    if (token && !READS.includes((options.method ?? what.method ?? "GET").toUpperCase())) headers.set("X-CSRFToken", token);
+    if (token && touched && !url.pathname.startsWith("/assets/")) { headers.set("X-Person-Active", "1"); touched = false; }
+    const answer = await plain(what, { ...options, headers });
+    const logIn = answer.status === 401 && answer.headers.get("X-Log-In");
+    if (logIn) leave(`${logIn}?next=${encodeURIComponent(window.location.pathname + window.location.search)}`);
+    if (answer.status === 403 && answer.headers.get("X-Refused-Page")) leave(window.location.href);
+    return leaving ? new Promise(() => {}) : answer; // nobody is to be told of an error on a page that is left
+  };
+
   const here = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
   const zone = {
     /** "viewer" or "utc". */
@@ -42,7 +64,9 @@
   window.voltledger = {
     scheme,
     zone,
-    first: window.fetch("/live/fleet", { cache: "no-store", credentials: "same-origin" }).catch(() => null),
+    /** Whether whoever looks at the page may do this; everybody may where nobody logs in. */
+    may: (action) => !document.documentElement.dataset.may || document.documentElement.dataset.may.split(" ").includes(action),
+    first: "plainPage" in document.documentElement.dataset ? null : window.fetch("/live/fleet", { cache: "no-store", credentials: "same-origin" }).catch(() => null),
   };
   scheme.apply();
   system.addEventListener("change", scheme.apply);

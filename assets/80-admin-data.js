@@ -88,6 +88,7 @@
   // ---- who: remembered by this browser, so that it is typed once ----
   let who = "";
   admin.who = function () {
+    if (document.documentElement.dataset.email) return document.documentElement.dataset.email; // whoever is logged in, whatever is typed
     try { return window.localStorage.getItem(WHO) ?? who; } catch { return who; }
   };
   admin.rememberWho = function (name) {

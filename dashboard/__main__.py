@@ -23,6 +23,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -34,9 +35,11 @@ from pydantic import ValidationError
 from rich.console import Console
 
 import config
+from api.people import first
 from dashboard.children import Child
-from db import machine
+from db import machine, people
 from db.embedded import BinariesMissing, EmbeddedPostgres, EmbeddedPostgresError
+from db.engine import Conn
 from db.schema import RestoreUnfinished, migrate
 from edge.headers import tiles_source
 from edge.openness import Openness, refusal
@@ -119,6 +122,7 @@ def _grow(tree: contextlib.ExitStack, settings: config.Settings, vehicles: int |
     listener = tree.enter_context(listen(settings.host, settings.port))
     address = address_of(listener)
     database = open_database(settings, tree)
+    let_somebody_in(settings, database)
     judging = config.child_environment(settings.model_copy(update={"database_url": database}))
     pages = start_pages(settings, database, tree) if settings.pages_processes else None
     web = tree.enter_context(
@@ -215,6 +219,30 @@ def check_database(url: str) -> None:
         place = f"{parts.get('host', 'localhost')}, database {parts.get('dbname', 'not named')}, user {parts.get('user', 'not named')}"
         reason = str(error).strip().splitlines()[-1].strip()
         raise CannotStart(f"DATABASE_URL does not answer ({place}): {reason}") from None
+
+
+def let_somebody_in(settings: config.Settings, database: str) -> None:
+    """Makes the first administrator and the first key that the settings name. Raises CannotStart where people log in and nobody could."""
+    if not settings.require_login:
+        return
+    now = datetime.now(UTC)
+    with psycopg.connect(database) as conn:
+        try:
+            if not people.administrators(conn):
+                _first_administrator(conn, settings, now)
+            if settings.first_key:
+                first.key(conn, "settings", now, settings.first_key.get_secret_value())
+        except first.Refused as error:
+            raise CannotStart(f"VOLTLEDGER_ADMIN_EMAIL, VOLTLEDGER_ADMIN_PASSWORD or VOLTLEDGER_FIRST_KEY: {error}") from None
+
+
+def _first_administrator(conn: Conn, settings: config.Settings, now: datetime) -> None:
+    if not (settings.admin_email and settings.admin_password):
+        raise CannotStart(
+            "Nobody could log in, since there is no administrator yet: make one with `python -m db admin`,"
+            " or set VOLTLEDGER_ADMIN_EMAIL and VOLTLEDGER_ADMIN_PASSWORD"
+        )
+    first.administrator(conn, settings.admin_email, settings.admin_password.get_secret_value(), "settings", now)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import atexit
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,11 @@ from dash import Dash
 import config
 from api import app as api_app
 from api.lanes import LANES
+from api.people.door import Door
+from api.people.passwords import Passwords
+from api.people.presence import Presence
+from api.people.roles import MAY
+from api.services import Services as ApiServices
 from api.watching.exposition import EXPOSITION, Pools
 from charging.losses import Price
 from dashboard import housekeeping, shell, watched
@@ -22,8 +28,8 @@ from dashboard.receiving import Receiving, server_now
 from dashboard.services import Services
 from dashboard.snapshot import FleetPicture, Money
 from db.embedded import keeps
-from db.engine import pool
-from edge import callbacks
+from db.engine import connect, pool
+from edge import callbacks, log_in
 from edge.headers import Headers
 from edge.hosts import Hosts, names
 from edge.openness import Openness
@@ -54,19 +60,21 @@ def create_dash(settings: config.Settings | None = None) -> Dash:
     receiving = Receiving.begin(settings)
     reading, policies, window = receiving.reading, receiving.policies, receiving.window
     admin = pool(settings.database_url or "", 1, "admin", 60.0)
-    server = api_app.create(receiving.services(settings))
+    services = receiving.services(settings)
+    door = _door(settings, services)
+    server = api_app.create(replace(services, door=door))
     price = Price(settings.tariff_per_kwh, settings.grid_co2_kg_per_kwh)
     money = Money(price, settings.currency)
     picture = FleetPicture(reading, settings.tick_s, settings.silent_after_s, money, window, server_now)
     chargers_list = ChargerList(reading, settings.silent_after_s, window, server_now)
-    dash = _dash(server, Services(settings, reading, picture, policies, server_now, chargers_list))
+    dash = _dash(server, Services(settings, reading, picture, policies, server_now, chargers_list), door)
     # The first picture of a large fleet takes seconds: made before anybody asks for it.
     threading.Thread(target=picture.get, name="first-picture", daemon=True).start()
     check = Check()
     stop = housekeeping.start(admin, server_now, settings.compact_after_hours, _learner(settings), settings.intake_kept_days, check)
     pools = {"read": reading, "write": receiving.writing, "admin": admin}
     _watch(server, pools, watched.figures(picture, check, _own_disk(settings)))
-    atexit.register(_close, receiving, stop, admin)
+    atexit.register(_close, receiving, stop, admin, door)
     return dash
 
 
@@ -87,7 +95,18 @@ def _learner(settings: config.Settings) -> housekeeping.Learner | None:
     return housekeeping.Learner(config.child_environment(settings), timedelta(hours=settings.learn_after_hours))
 
 
-def _dash(server: Any, services: Services) -> Dash:
+def _door(settings: config.Settings, services: ApiServices) -> Door | None:
+    """Nobody logs in unless that is required."""
+    if not settings.require_login:
+        return None
+    url, timeout_s = settings.database_url or "", settings.statement_timeout_s
+    idle, absolute = timedelta(minutes=settings.log_in_idle_min), timedelta(hours=settings.log_in_hours)
+    logged_in = Presence(lambda: connect(url, "log-ins", timeout_s), server_now, idle, absolute).start()
+    return Door(services.connection, logged_in, server_now, Passwords(), plain_http=Openness.of(settings).plain_http)
+
+
+def _dash(server: Any, services: Services, door: Door | None = None) -> Dash:
+    """The pages upon the API. `door`: where people log in; None: they need not."""
     _serve_live(server, services)
     dash = Dash(
         "voltledger",
@@ -105,14 +124,24 @@ def _dash(server: Any, services: Services) -> Dash:
         page.register(dash, services)
     openness = Openness.of(services.settings)
     shell.register(dash, services, openness.notice, loud=openness.beyond_this_machine)
-    _stand_before(dash, services.settings)
+    if door:
+        shell.name_the_person(dash, lambda: _facts(door))
+    _stand_before(dash, services.settings, door)
     return dash
 
 
-def _stand_before(dash: Dash, settings: config.Settings) -> None:
+def _facts(door: Door) -> dict[str, str]:
+    """What a page knows of whoever looks at it."""
+    found = door.present()
+    return {"who": found.name, "email": found.email, "role": found.role, "may": " ".join(sorted(MAY[found.role]))} if found else {}
+
+
+def _stand_before(dash: Dash, settings: config.Settings, door: Door | None) -> None:
     """What every request passes on its way in, and every answer on its way out. Debug would show code and values in both."""
     if dash.server.debug:
         raise SystemExit("FLASK_DEBUG and DASH_DEBUG show code and values to whoever causes an error: unset them")
+    if door:
+        log_in.guard(dash.server, door)
     callbacks.guard(dash.server, dash.callback_map)
     inside = SameSite(Hosts(dash.server.wsgi_app, names(settings.allowed_hosts, settings.host, settings.published_on, settings.public_url)))
     dash.server.wsgi_app = behind(Headers(inside, dash.csp_hashes, settings.map_tiles_url, settings.https_only), settings.proxies)
@@ -125,7 +154,9 @@ def _serve_live(server: Any, services: Services) -> None:
     server.add_url_rule("/live/fleet", view_func=get_live_fleet)
 
 
-def _close(receiving: Receiving, stop: Any, admin: Any) -> None:
+def _close(receiving: Receiving, stop: Any, admin: Any, door: Door | None) -> None:
     receiving.end()
+    if door:
+        door.logged_in.close()
     stop.set()
     admin.close(timeout=2)

@@ -1,12 +1,14 @@
 """What stands around every page: header, navigation, clock, stale banner, footer, and the one request per tick."""
 
 import logging
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import dash
 import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, dcc, html, set_props
+from markupsafe import escape
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 log = logging.getLogger(__name__)
@@ -48,6 +50,17 @@ def register(app: Dash, services: Any, openness: str, *, loud: bool) -> None:
     app.layout = layout(services.settings.tick_s, openness, loud=loud)
     _on_the_clock(app)
     _choices(app)
+
+
+def name_the_person(app: Dash, facts: Callable[[], Mapping[str, str]]) -> None:
+    """Have every page know whoever opened it: `facts` become data-… of the document, for scripts and styles to read."""
+    drawn = app.interpolate_index
+
+    def with_person(**parts: Any) -> str:
+        said = "".join(f' data-{name}="{escape(value)}"' for name, value in facts().items())
+        return str(drawn(**parts)).replace('<html lang="en">', f'<html lang="en"{said}>', 1)
+
+    app.interpolate_index = with_person  # type: ignore[method-assign, assignment]
 
 
 def _on_the_clock(app: Dash) -> None:
@@ -112,9 +125,9 @@ def _header() -> html.Header:
                 [
                     _page("Fleet", "/"),
                     _page("Alerts", "/alerts", html.Span(id="nav-alerts-count", className="count", hidden=True)),
-                    _page("Reports", "/reports"),
+                    _page("Reports", "/reports", needs="export"),
                     _page("Ingestion", "/ingestion"),
-                    _page("Admin", "/admin"),
+                    _page("Admin", "/admin", needs="administer"),
                 ],
                 **{"aria-label": "Pages"},
             ),
@@ -128,13 +141,30 @@ def _header() -> html.Header:
                 className="live-state is-waiting",
             ),
             _display(),
+            _person(),
         ],
         className="header",
     )
 
 
-def _page(name: str, path: str, extra: Any = None) -> html.A:
-    return html.A([name, extra], href=path, className="nav-link", **{"data-nav": "", "data-page": path})
+def _page(name: str, path: str, extra: Any = None, needs: str = "see") -> html.A:
+    return html.A([name, extra], href=path, className="nav-link", **{"data-nav": "", "data-page": path, "data-needs": needs})
+
+
+def _person() -> html.Details:
+    """Who is logged in, in words of assets/36-person.js; not seen where nobody is."""
+    button = html.Summary(
+        html.Span(className="icon icon-person"),
+        className="icon-button",
+        title="Who you are",
+        **{"aria-label": "Who you are: log out, password"},
+    )
+    panel = [
+        html.Div([html.B(id="person-name"), html.Div(id="person-role", className="is-muted")]),
+        html.A("Change the password", href="/password", className="button is-plain"),
+        html.Button("Log out", type="button", className="button", **{"data-log-out": ""}),
+    ]
+    return html.Details([button, html.Div(panel, className="display-panel card person-panel")], className="display person")
 
 
 def _choice(element_id: str, label: str, value: str, options: list[tuple[str, str]]) -> html.Div:

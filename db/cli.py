@@ -1,11 +1,13 @@
 """`python -m db …`: the database from the command line."""
 
+import contextlib
 import subprocess
+from collections.abc import Iterator
 
 import click
 
 import config
-from db import cli_assign, cli_backup, cli_import, cli_keeping, cli_keys, cli_learning, embedded, pgbinaries, schema
+from db import cli_admin, cli_assign, cli_backup, cli_import, cli_keeping, cli_keys, cli_learning, embedded, pgbinaries, schema
 
 
 @click.group()
@@ -24,6 +26,24 @@ for _command in (
     cli_keys.keys,
 ):
     main.add_command(_command)
+
+
+@contextlib.contextmanager
+def _database() -> Iterator[str]:
+    """A URL of the migrated database; the embedded server is started where it does not run."""
+    settings = config.load()
+    with contextlib.ExitStack() as open_while:
+        url = settings.database_url or embedded.running_url(settings.data_dir)
+        if url is None:
+            try:
+                url = open_while.enter_context(embedded.EmbeddedPostgres(settings.data_dir)).url
+            except (pgbinaries.BinariesMissing, embedded.EmbeddedPostgresError, OSError) as error:
+                raise click.ClickException(str(error)) from None
+        schema.migrate(url)
+        yield url
+
+
+main.add_command(cli_admin.command(_database))
 
 
 @main.command()

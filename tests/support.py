@@ -4,7 +4,7 @@ import math
 import os
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,6 +19,7 @@ from api import app as api_app
 from api.committer import Committer
 from api.intake import Intake, Limits
 from api.keys.gate import OPEN, Gate
+from api.people.door import Door
 from api.services import Services
 from db import partitions
 from db.engine import pool
@@ -32,9 +33,14 @@ DEPOT = {"meterId": "depot-1", "kwhConsumedAc": 6, "voltage": 220, "timestamp": 
 
 @contextmanager
 def api(
-    database_url: str, now: datetime = NOW, limits: dict[str, Any] | None = None, gate: Gate = OPEN, **settings: Any
+    database_url: str,
+    now: datetime = NOW,
+    limits: dict[str, Any] | None = None,
+    gate: Gate = OPEN,
+    door_of: Callable[[Services], Door | None] = lambda _: None,
+    **settings: Any,
 ) -> Iterator[FlaskClient]:
-    """A client of the API alone, at a fixed instant. Without a `gate` no key is asked for."""
+    """A client of the API alone, at a fixed instant. Without a `gate` no key is asked for, without a door nobody logs in."""
     chosen = config.Settings(_env_file=None, **settings)
     reading, writing = pool(database_url, 2, "read", 5, generic_plans=True), pool(database_url, 2, "write", 5)
     with writing.connection() as conn:
@@ -51,7 +57,7 @@ def api(
     intake = Intake(committer, replace(allowed, **(limits or {})), lambda: now, gate)
     services = Services(reading, intake, Policies(), lambda: now, FleetWindow(Policies(), math.inf))
     mail = chosen.smtp_host is not None
-    app = api_app.create(replace(services, notices_to_private=chosen.notices_to_private, can_mail=mail))
+    app = api_app.create(replace(services, notices_to_private=chosen.notices_to_private, can_mail=mail, door=door_of(services)))
     app.extensions["test-pool"] = reading
     try:
         yield app.test_client()

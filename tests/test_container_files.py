@@ -97,6 +97,20 @@ def test_s16_who_is_let_in_is_decided_by_the_address_that_is_published(services:
     assert not re.search(r"\$\{[A-Z_]*PASSWORD(?!:\?)", text)
 
 
+def test_s16_the_first_administrator_comes_from_the_env_file_and_not_from_a_default(services: dict[str, Any]) -> None:
+    """`.env` is handed to the app whole, and nothing beside it says who logs in."""
+    assert [one["path"] for one in services["app"]["env_file"]] == [".env"]
+    ours = {
+        "VOLTLEDGER_REQUIRE_LOGIN",
+        "VOLTLEDGER_REQUIRE_KEYS",
+        "VOLTLEDGER_ADMIN_EMAIL",
+        "VOLTLEDGER_ADMIN_PASSWORD",
+        "VOLTLEDGER_FIRST_KEY",
+    }
+    assert not ours & services["app"]["environment"].keys()
+    assert all(name in (PROJECT / ".env.example").read_text() for name in ours)
+
+
 def settings_in(text: str) -> dict[str, str]:
     """Every NAME=value, commented out or not."""
     return dict(re.findall(r"^#? ?((?:VOLTLEDGER_|DATABASE_|INSECURE_|CERTIFICATES|POSTGRES_|PUBLISH_)\w*)=(.*)$", text, re.MULTILINE))

@@ -23,8 +23,10 @@ def test_s16_where_others_can_reach_it_one_line_says_what_to_do(host: str) -> No
     line = refusal(Openness(host), None, debug=False)
     assert line
     assert "\n" not in line
-    assert all(word in line for word in (f"VOLTLEDGER_HOST={host}", "VOLTLEDGER_REQUIRE_KEYS=1", "INSECURE_OPEN=1"))
-    assert refusal(Openness(host, require_keys=True), None, debug=False) is None
+    said = (f"VOLTLEDGER_HOST={host}", "VOLTLEDGER_REQUIRE_LOGIN=1", "VOLTLEDGER_REQUIRE_KEYS=1", "INSECURE_OPEN=1")
+    assert all(word in line for word in said)
+    assert refusal(Openness(host, require_keys=True), None, debug=False) == line, "devices alone are not everybody"
+    assert refusal(Openness(host, require_keys=True, require_login=True, by_tls=True), None, debug=False) is None
     assert refusal(Openness(host, insecure_open=True), None, debug=False) is None
 
 
@@ -50,7 +52,22 @@ def test_s16_an_easily_guessed_database_password_is_refused_and_not_repeated(pas
 
 @pytest.mark.parametrize("url", [STRONG, None, "postgresql:///fleet", "postgresql://someone@db/fleet", "nonsense"])
 def test_s16_a_good_password_or_none_at_all_is_no_reason(url: str | None) -> None:
-    assert refusal(Openness("0.0.0.0", require_keys=True), url, debug=False) is None
+    assert refusal(Openness("0.0.0.0", require_keys=True, require_login=True, by_tls=True), url, debug=False) is None
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_s16_people_who_log_in_while_the_api_is_open_are_refused(host: str) -> None:
+    line = refusal(Openness(host, require_login=True, by_tls=True, insecure_open=True), None, debug=False)
+    assert line
+    assert "VOLTLEDGER_REQUIRE_KEYS=1" in line
+
+
+def test_s16_passwords_do_not_travel_unencrypted() -> None:
+    line = refusal(Openness("0.0.0.0", require_keys=True, require_login=True), None, debug=False)
+    assert line
+    assert "VOLTLEDGER_PROXIES" in line
+    assert refusal(Openness("127.0.0.1", require_keys=True, require_login=True), None, debug=False) is None
+    assert refusal(Openness("0.0.0.0", require_keys=True, require_login=True, insecure_open=True), None, debug=False) is None
 
 
 def test_s16_debug_is_refused_everywhere() -> None:

@@ -22,3 +22,8 @@ def needed(method: str, path: str) -> Right | None:
         if path.startswith(begins) and (methods == "*" or method in methods.split()):
             return right
     return None
+
+
+def place(rule: str | None, path: str) -> str:
+    """By what a request is judged: its route's rule, or its path where there is none. Dash's page for everything is no route of /v1."""
+    return path if rule is None or (rule == "/<path:path>" and path.startswith("/v1/")) else rule

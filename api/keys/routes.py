@@ -3,12 +3,13 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from flask import Response, request
+from flask import Response
 from flask_openapi3 import OpenAPI, Tag
 
 from api.errors import Problem, as_json, wrong_field
 from api.keys.secret import made
 from api.params import KeyBody, KeyPath, PageQuery, RevokeQuery, RotateBody, sane
+from api.people.door import who
 from api.services import Services
 from api.words import z, z_or_none
 from db import device_keys, sites
@@ -37,7 +38,7 @@ def register(app: OpenAPI, services: Services) -> None:
         wanted = checked(_wanted(body), now)
         with services.connection() as conn:
             refuse_unknown_site(conn, wanted)
-            device_keys.create(conn, new.key_id, wanted, new.secret_hash, _who(body.by), now, body.note)
+            device_keys.create(conn, new.key_id, wanted, new.secret_hash, who(body.by), now, body.note)
             found = _found(conn, new.key_id)
         return _once(found, new.shown, now, 201)
 
@@ -50,7 +51,7 @@ def register(app: OpenAPI, services: Services) -> None:
             before = _found(conn, path.keyId)
             if before.ended(now):
                 raise Problem(409, "key_ended", "Conflict", "The key is revoked or expired: make a new one")
-            device_keys.rotate(conn, before, new.secret_hash, until, _who(body.by), now, body.note)
+            device_keys.rotate(conn, before, new.secret_hash, until, who(body.by), now, body.note)
             found = _found(conn, path.keyId)
         return _once(found, new.shown, now, 200)
 
@@ -60,7 +61,7 @@ def register(app: OpenAPI, services: Services) -> None:
         with services.connection() as conn:
             before = _found(conn, path.keyId)
             if before.revoked_at is None:
-                device_keys.revoke(conn, before, _who(query.by), now, query.note)
+                device_keys.revoke(conn, before, who(query.by), now, query.note)
             found = _found(conn, path.keyId)
         return as_json(_key(found, now))
 
@@ -101,10 +102,6 @@ def _wanted(body: KeyBody) -> Wanted:
 def _within_reason(name: str, at: datetime) -> None:
     if not sane(at):
         raise wrong_field(name, "out_of_range", f"{name} lies outside the years 2000 to 2199")
-
-
-def _who(by: str | None) -> str:
-    return by or request.remote_addr or "unknown"
 
 
 def _found(conn: Conn, key_id: str) -> Key:

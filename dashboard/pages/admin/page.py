@@ -6,7 +6,7 @@ import dash
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
 
 from dashboard.components.empty import message
-from dashboard.pages.admin import assignments, devices, keys, notices, settings
+from dashboard.pages.admin import assignments, devices, keys, notices, people, settings
 
 # Path, name and body of each tab, in the order in which they stand.
 TABS = {
@@ -16,6 +16,7 @@ TABS = {
     "sites": ("Sites", devices.sites),
     "notices": ("Notices", notices.layout),
     "keys": ("Keys", keys.layout),
+    "people": ("People", people.layout),
     "settings": ("Settings", settings.layout),
 }
 FIRST = "assignments"
@@ -45,7 +46,7 @@ def layout(tab: str = FIRST, settings: Any = None, **_: Any) -> html.Div:
             dcc.Store(id="admin-tab", data=tab),
             dcc.Store(id="admin-mounted"),
             html.Div([html.H1("Admin"), _tabs(tab)], className="page-head is-row admin-head"),
-            _open_door(),
+            _open_door(settings),
             html.Div(id="admin-note", className="banner", role="alert", hidden=True),
             *body,
         ],
@@ -63,8 +64,10 @@ def _tabs(chosen: str) -> html.Nav:
     return html.Nav(links, className="admin-tabs", **{"aria-label": "Admin"})
 
 
-def _open_door() -> html.Div:
-    words = "There is no log-in yet: anyone who reaches this page can change what stands here. Every change of an assignment is recorded."
+def _open_door(settings: Any) -> html.Div | None:
+    if settings is not None and settings.require_login:
+        return None
+    words = "No log-in is set up: anyone who reaches this page can change what stands here. Every change of an assignment is recorded."
     return html.Div(words, className="banner is-quiet")
 
 
