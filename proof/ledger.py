@@ -68,10 +68,10 @@ class Ledger:
         later = [tenth for tenth in self.acks if tenth / ACKS_PER_S >= instant]
         return min(later) / ACKS_PER_S - instant if later else None
 
-    def longest_silence_s(self) -> float:
-        """The longest time between two acks."""
-        tenths = sorted(self.acks)
-        return max((b - a for a, b in itertools.pairwise(tenths)), default=0) / ACKS_PER_S
+    def silence_after(self, instant: float) -> float:
+        """The longest time between two acks of which the second came after an instant of the monotonic clock; seconds."""
+        pairs = itertools.pairwise(sorted(self.acks))
+        return max((b - a for a, b in pairs if b / ACKS_PER_S > instant), default=0) / ACKS_PER_S
 
 
 def duration_class(seconds: float) -> int:
