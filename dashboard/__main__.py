@@ -31,7 +31,7 @@ from rich.logging import RichHandler
 import config
 from dashboard.children import Child
 from db import machine
-from db.embedded import BinariesMissing, EmbeddedPostgres, EmbeddedPostgresError
+from db.embedded import BinariesMissing, EmbeddedPostgres, EmbeddedPostgresError, wal_dir
 from db.schema import migrate
 from edge.headers import tiles_source
 from edge.openness import Openness, refusal
@@ -179,7 +179,7 @@ def open_database(settings: config.Settings, tree: contextlib.ExitStack) -> str:
     else:
         try:
             buffers_mb = settings.shared_buffers_mb or machine.shared_buffers_mb(machine.memory_bytes())
-            url = tree.enter_context(EmbeddedPostgres(settings.data_dir, shared_buffers_mb=buffers_mb)).url
+            url = tree.enter_context(EmbeddedPostgres(settings.data_dir, shared_buffers_mb=buffers_mb, ballast_mb=settings.ballast_mb)).url
         except (BinariesMissing, EmbeddedPostgresError, OSError) as error:
             raise CannotStart(str(error)) from None
     migrate(url)
@@ -213,9 +213,11 @@ def gunicorn_argv(settings: config.Settings, listener: socket.socket, database: 
         "--keep-alive": "75",  # longer than a minute: a device that reports every minute keeps its connection
         "--log-level": "warning",
     }
-    if not settings.database_url:  # only the embedded server's URL, which holds no secret: other users can see a command's arguments
-        options["--env"] = f"DATABASE_URL={database}"
     flat = [part for option in options.items() for part in option]
+    if not settings.database_url:  # only the embedded server's URL, which holds no secret: other users can see a command's arguments
+        flat += ["--env", f"DATABASE_URL={database}"]
+        if settings.wal_dir is None:
+            flat += ["--env", f"VOLTLEDGER_WAL_DIR={wal_dir(settings.data_dir)}"]
     # A control socket of a fixed name would be taken over by a second instance.
     return [sys.executable, "-m", "gunicorn", *flat, "--no-control-socket", "dashboard.app:create_app()"]
 

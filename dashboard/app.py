@@ -2,6 +2,7 @@
 
 import atexit
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,6 +27,7 @@ from dashboard.snapshot import FleetPicture, Money
 from db.engine import connect, pool
 from db.queries.fleet_window import FleetWindow
 from db.queries.policies import Policies
+from db.room import Room
 from edge import callbacks
 from edge.headers import Headers
 from edge.openness import Openness
@@ -49,7 +51,7 @@ def create_dash(settings: config.Settings | None = None) -> Dash:
     policies = Policies(Thresholds(settings.thresholds, settings.plain_low, settings.plain_critical))
     reading = pool(settings.database_url, settings.read_connections, "read", settings.statement_timeout_s, generic_plans=True)
     writing = pool(settings.database_url, settings.committer_threads, "write", settings.statement_timeout_s, check=False)
-    admin = pool(settings.database_url, 1, "admin", 60.0)
+    admin = pool(settings.database_url, 1, "admin", 60.0, bounded=False)
     committer = Committer(
         writing,
         settings.committer_threads,
@@ -58,6 +60,7 @@ def create_dash(settings: config.Settings | None = None) -> Dash:
         settings.new_old_days_per_hour,
         _now,
         settings.queue_requests,
+        _short_of_room(settings),
     )
     gate = _gate(settings)
     intake = Intake(committer, _limits(settings), _now, gate)
@@ -81,6 +84,13 @@ def create_dash(settings: config.Settings | None = None) -> Dash:
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def _short_of_room(settings: config.Settings) -> Callable[[], str]:
+    """Says nothing where nobody told us where the log is."""
+    if settings.wal_dir is None:
+        return str
+    return Room(settings.wal_dir, settings.least_free_gb, settings.least_free_pct).short
 
 
 def _learner(settings: config.Settings) -> housekeeping.Learner | None:
