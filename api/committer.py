@@ -14,7 +14,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout, TooManyRequests
 
 from api.tally import Tally
 from db import partitions
-from db.engine import Conn, transient
+from db.engine import Conn, leaving_read_only, transient
 from db.ingest import Outcome, Reading, store
 from db.sides import METER, VEHICLE, Side
 
@@ -223,7 +223,7 @@ class Committer:
         now = self._now()
         instants = [r[1] for r in vehicles], [r[1] for r in meters]
         kept_from_us = self._ensure_days([*instants[0], *instants[1]], now)
-        with self._pool.connection() as conn:
+        with self._pool.connection() as conn, leaving_read_only(conn):
             of_vehicles = _store_kept(conn, VEHICLE, vehicles, now, kept_from_us)
             of_meters = _store_kept(conn, METER, meters, now, kept_from_us)
         self.tally.committed(now, ((VEHICLE.name, of_vehicles, instants[0]), (METER.name, of_meters, instants[1])))

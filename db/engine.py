@@ -1,5 +1,7 @@
 """Connections: a pool for reading, another for writing, so that neither can starve the other."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Self, TypeVar
 
 import psycopg
@@ -15,9 +17,9 @@ _GRACE_S = 1.0
 # Asking whether a connection stands takes a server that serves some milliseconds. A page waits for this before it waits for its answer.
 _CHECK_WITHIN_S = 2.0
 
-# Worth trying again: connection lost, serialization, deadlock, shutting down, what a distributed engine reports for any of them, and a
-# day's table that is missing (23514): forgetting which days exist makes it.
-TRANSIENT = ("08", "40001", "40P01", "57P0", "XX000", "23514")
+# Worth trying again: connection lost, serialization, deadlock, shutting down, a server that only reads (another one may write), what a
+# distributed engine reports for any of them, and a day's table that is missing (23514): forgetting which days exist makes it.
+TRANSIENT = ("08", "25006", "40001", "40P01", "57P0", "XX000", "23514")
 
 
 def transient(error: psycopg.Error, *more: str) -> bool:
@@ -89,6 +91,16 @@ def pool(
     )
     made.open(wait=False)
     return made
+
+
+@contextmanager
+def leaving_read_only(conn: Conn) -> Iterator[None]:
+    """Closes a connection whose server takes no writes: after a fail-over the address leads to another one."""
+    try:
+        yield
+    except psycopg.errors.ReadOnlySqlTransaction:
+        conn.close()
+        raise
 
 
 def connect(database_url: str, name: str, statement_timeout_s: float) -> Conn:

@@ -27,7 +27,7 @@ def alone() -> Iterator[Installation]:
 
 
 def test_c7_what_had_arrived_is_answered_and_nothing_else_is_stored(alone: Installation) -> None:
-    load_plan = batches(alone.url, alone.key, devices=1000, readings_per_s=0, settle_s=5, timeout_s=5)  # as fast as answers come
+    load_plan = batches(alone.url, alone.key, devices=1000, readings_per_s=0, settle_s=1, timeout_s=3)  # as fast as answers come
     with sending(load_plan) as load:
         load.wait_acked(3_000)
         assert alone.process
@@ -47,7 +47,7 @@ def test_c7_what_had_arrived_is_answered_and_nothing_else_is_stored(alone: Insta
 
 @pytest.mark.faults
 def test_c7_single_readings_too(alone: Installation) -> None:
-    with sending(singles(alone.url, alone.key, devices=300, readings_per_s=0, settle_s=5, timeout_s=5)) as load:
+    with sending(singles(alone.url, alone.key, devices=300, readings_per_s=0, settle_s=1, timeout_s=3)) as load:
         load.wait_acked(1_000)
         at = time.monotonic()
         code = alone.stop_web()
