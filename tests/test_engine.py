@@ -9,11 +9,12 @@ from db.engine import leaving_read_only, pool, transient
 def test_c5_a_server_that_does_not_answer_costs_its_connection_and_no_more(database_url: str) -> None:
     made = pool(database_url, 1, "test", 60)
     try:
-        with pytest.raises(psycopg.OperationalError) as error, made.connection() as conn:
+        with made.connection(timeout=20) as conn:
             conn.answers_within_s = 0.3  # type: ignore[attr-defined]  # of the pool's own kind
-            conn.execute("SELECT pg_sleep(30)")
-        assert transient(error.value)
-        assert conn.closed
+            with pytest.raises(psycopg.OperationalError) as error:
+                conn.execute("SELECT pg_sleep(30)")
+            assert transient(error.value)
+            assert conn.closed
         with made.connection(timeout=20) as other:
             assert other.execute("SELECT 1").fetchone() == (1,)
     finally:
@@ -23,7 +24,7 @@ def test_c5_a_server_that_does_not_answer_costs_its_connection_and_no_more(datab
 def test_a_statement_that_the_server_ends_keeps_its_connection(database_url: str) -> None:
     made = pool(database_url, 1, "test", 0.2)
     try:
-        with made.connection() as conn:
+        with made.connection(timeout=20) as conn:
             with pytest.raises(psycopg.errors.QueryCanceled):
                 conn.execute("SELECT pg_sleep(30)")
             conn.rollback()
@@ -35,7 +36,7 @@ def test_a_statement_that_the_server_ends_keeps_its_connection(database_url: str
 def test_where_statements_have_their_own_time_nobody_is_cut_off(database_url: str) -> None:
     made = pool(database_url, 1, "test", 0.2, bounded=False)
     try:
-        with made.connection() as conn:
+        with made.connection(timeout=20) as conn:
             conn.execute("SET LOCAL statement_timeout = '20s'")
             assert conn.execute("SELECT pg_sleep(1.5)").fetchone()
     finally:
