@@ -105,7 +105,9 @@ def leaving_read_only(conn: Conn) -> Iterator[None]:
 
 def connect(database_url: str, name: str, statement_timeout_s: float) -> Conn:
     """A connection outside of any pool, for whoever needs to keep one. Raises psycopg.OperationalError."""
-    return psycopg.connect(database_url, **_options(name, statement_timeout_s))
+    made = Patient.connect(database_url, **_options(name, statement_timeout_s))
+    made.answers_within_s = statement_timeout_s + _GRACE_S
+    return made
 
 
 def _options(name: str, statement_timeout_s: float, *, generic_plans: bool = False) -> dict[str, Any]:
