@@ -56,7 +56,8 @@ def test_c7_single_readings_too(alone: Installation) -> None:
     assert (code, lost, found.unknown_stored) == (0, [], 0)
 
 
-@pytest.mark.parametrize("pause_s", [1, pytest.param(15, marks=pytest.mark.faults)])
+@pytest.mark.faults
+@pytest.mark.parametrize("pause_s", [1, 15])
 def test_c8_an_export_that_is_stopped_never_ends_as_if_it_were_whole(alone: Installation, pause_s: float) -> None:
     """Its reader goes on after a while: in time for the rest, or not."""
     rows, name = 300_000, "long-history"  # more than the sockets between hold

@@ -38,6 +38,7 @@ def test_c9_pages_that_hold_every_connection_do_not_stop_readings(there: Install
     assert there.get("/v1/sites").status_code == 200
 
 
+@pytest.mark.faults  # `tests/test_worker.py` has a shorter one
 def test_c11_a_table_is_locked_for_a_while(there: Installation) -> None:
     with sending(singles(there.url, there.key)) as load:
         load.wait_acked(100)
