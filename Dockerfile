@@ -21,6 +21,7 @@ COPY api api
 COPY edge edge
 COPY dashboard dashboard
 COPY simulator simulator
+COPY proof proof
 COPY assets assets
 RUN /opt/venv/bin/python -m compileall -q .
 ENV PATH=/opt/venv/bin:$PATH \

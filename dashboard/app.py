@@ -59,7 +59,7 @@ def create_dash(settings: config.Settings | None = None) -> Dash:
     config.start_logs(settings.log_format)
     receiving = Receiving.begin(settings)
     reading, policies, window = receiving.reading, receiving.policies, receiving.window
-    admin = pool(settings.database_url or "", 1, "admin", 60.0)
+    admin = pool(settings.database_url or "", 1, "admin", 60.0, bounded=False)
     services = receiving.services(settings)
     door = _door(settings, services)
     server = api_app.create(replace(services, door=door))
