@@ -144,9 +144,14 @@ def _grow(tree: contextlib.ExitStack, settings: config.Settings, vehicles: int |
         tree.enter_context(Child("The alerting", [sys.executable, "-m", "alerting"], stop_within_s=GRACE_S, environment=judging)),
     ]
     if vehicles:
-        children.append(
-            tree.enter_context(Child("The simulated fleet", simulator_argv(address, vehicles), stop_within_s=5, may_finish=True))
+        fleet = Child(
+            "The simulated fleet",
+            simulator_argv(address, vehicles),
+            stop_within_s=5,
+            may_finish=True,
+            environment=simulator_environment(settings, database),
         )
+        children.append(tree.enter_context(fleet))
     tree.callback(_print, "Stopping …")
     keep_running(children)
 
@@ -308,6 +313,15 @@ def _argv(
     flat += [part for name, value in variables.items() for part in ("--env", f"{name}={value}")]
     # A control socket of a fixed name would be taken over by a second instance.
     return [sys.executable, "-m", "gunicorn", *flat, "--no-control-socket", application]
+
+
+def simulator_environment(settings: config.Settings, database: str) -> dict[str, str] | None:
+    """Ours; with a key made for it where keys are required and none is set for it. Not among its arguments, which other users can see."""
+    if not settings.require_keys or settings.simulator_key:
+        return None
+    with psycopg.connect(database) as conn:
+        new = first.simulated(conn, "python -m dashboard", datetime.now(UTC))
+    return {**os.environ, "VOLTLEDGER_SIMULATOR_KEY": new.shown}
 
 
 def simulator_argv(address: str, vehicles: int) -> list[str]:

@@ -1,5 +1,6 @@
 """S16: the first administrator and the first key, by the command line and by the settings, and never with a weak password."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import config
 from api.keys.secret import made
 from api.people import first
 from api.people.passwords import Passwords
-from dashboard.__main__ import CannotStart, let_somebody_in
+from dashboard.__main__ import CannotStart, let_somebody_in, simulator_environment
 from db import device_keys, people
 from db.cli import main
 from tests.people_support import CHEAP, PASSWORD
@@ -110,3 +111,19 @@ def test_s16_weak_or_example_secrets_are_refused_in_one_line(database_url: str) 
         assert "\n" not in str(refused.value)
         assert all(value not in str(refused.value) for name, value in chosen.items() if name != "admin_email")
     assert everybody(database_url) == []
+
+
+def test_the_simulated_fleet_gets_a_key_of_its_own_at_every_start(database_url: str) -> None:
+    """So that `--simulate` works where keys are required; the one of the start before opens nothing, and it is nobody's first key."""
+    settings = config.Settings(_env_file=None, require_keys=True)
+    before, now = (simulator_environment(settings, database_url) for _ in range(2))
+    assert before
+    assert now
+    shown = [one["VOLTLEDGER_SIMULATOR_KEY"] for one in (before, now)]
+    with psycopg.connect(database_url) as conn:
+        state = {one.key_id: (one.binding, set(one.rights), one.revoked_at is None) for one in device_keys.keys(conn)}
+        assert first.key(conn, "test", datetime.now(UTC)) is not None
+    assert [state[one.partition(".")[0]][2] for one in shown] == [False, True]
+    assert state[shown[1].partition(".")[0]][:2] == ("gateway", {"read", "write", "admin"})
+    assert simulator_environment(config.Settings(_env_file=None), database_url) is None
+    assert simulator_environment(config.Settings(_env_file=None, require_keys=True, simulator_key="x.y"), database_url) is None

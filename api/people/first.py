@@ -10,6 +10,7 @@ from db.engine import Conn
 from db.people import Wanted
 
 KEY_NAME = "First key"
+SIMULATED = "Simulated fleet, made at its start"
 LEAST_SIGNS = 16  # different ones in a key: 43 by chance have some 30, an example or a row of zeros has few
 
 
@@ -41,10 +42,20 @@ def administrator(conn: Conn, email: str, password: str, by: str, now: datetime,
 
 def key(conn: Conn, by: str, now: datetime, shown: str | None = None) -> Made | None:
     """A key of every device with the rights write and read, where there is none yet; None where there is. `shown`: which. Raises Refused."""
-    if device_keys.keys(conn, limit=1):
+    if any(one.name != SIMULATED for one in device_keys.keys(conn)):
         return None
     new = made() if shown is None else _given(shown)
     device_keys.create(conn, new.key_id, device_keys.Wanted(KEY_NAME, ["read", "write"], "gateway"), new.secret_hash, by, now)
+    return new
+
+
+def simulated(conn: Conn, by: str, now: datetime) -> Made:
+    """A key for the simulated fleet of this start, which also describes its vehicles; that of the start before opens nothing any more."""
+    for one in device_keys.keys(conn):
+        if one.name == SIMULATED and one.revoked_at is None:
+            device_keys.revoke(conn, one, by, now)
+    new = made()
+    device_keys.create(conn, new.key_id, device_keys.Wanted(SIMULATED, ["read", "write", "admin"], "gateway"), new.secret_hash, by, now)
     return new
 
 
