@@ -77,7 +77,7 @@ def _learning(asked: Asked) -> Section:
 
 def _alerting(asked: Asked) -> Section:
     with learning.database() as url:
-        return (alerting.lines(url, 500, 20.0) if asked.quick else alerting.lines(url)), version(url)
+        return (alerting.lines(url, 500, 65.0) if asked.quick else alerting.lines(url)), version(url)
 
 
 def _keys(asked: Asked) -> Section:

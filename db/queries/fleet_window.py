@@ -33,8 +33,8 @@ _ASSIGNMENTS_MOST_S = 30.0
 # Portions of about 10 ms, and a breath after each in which the process takes in the readings that wait: a thread that only computes hands
 # over the interpreter every 5 ms, and each of them would wait for that several times.
 _WEIGHED_AT_ONCE, _BREATH_S = 250, 0.002
-# A new day is made as often as its cost allows, 2 % of a core, but twice a minute at least, so that late data shows within a minute.
-_DAY_SHARE, _DAY_MOST_S = 0.02, 30.0
+# A new day is made as often as its cost allows, 1 % of a core, but twice a minute at least, so that late data shows within a minute.
+_DAY_SHARE, _DAY_MOST_S = 0.01, 30.0
 _WINDOW_US = WINDOW // timedelta(microseconds=1)
 _ALWAYS, _EVER = -(1 << 63), (1 << 63) - 1  # how PostgreSQL sends the infinities
 
