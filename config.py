@@ -14,6 +14,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIB = 1024 * 1024
 
+PAGES_SOCKET = "VOLTLEDGER_PAGES_SOCKET"  # no setting: `python -m dashboard` tells its web processes in it where the pages are asked
+
 
 class Settings(BaseSettings):
     """Names in the environment are VOLTLEDGER_ + the upper-case field name; DATABASE_URL stands without the prefix."""
@@ -61,6 +63,12 @@ class Settings(BaseSettings):
         ge=1,
         le=64,
         description="Web processes. PostgreSQL is the only state they share, so more are safe. One takes in some 5,000 single readings a second and then uses half a core; on two cores a second one brought nothing.",
+    )
+    pages_processes: int = Field(
+        1,
+        ge=0,
+        le=16,
+        description="Processes that make the pages and answer all of the API but readings, so that no reading waits for a page. 0: the web processes do that themselves, which saves some 150 MB.",
     )
     web_threads: int = Field(
         64,

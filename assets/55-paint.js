@@ -28,13 +28,23 @@
     box.querySelectorAll(".scroll-x").forEach((one, i) => { if (scrolled[i]) [one.scrollLeft, one.scrollTop] = scrolled[i]; });
   }
 
+  const FOCUSABLE = "a[href], button, input, select, summary, textarea, [tabindex]";
+  const alike = (one) => `${one.tagName} ${one.id || one.getAttribute("href") || one.textContent}`;
+  /** `box` gets other children; whoever was on one of them with the keyboard is then on the like of it, if there still is one. */
+  voltledger.refill = function (box, children) {
+    const on = box.contains(document.activeElement) ? document.activeElement : null;
+    const before = on && [...box.querySelectorAll(FOCUSABLE)].filter((one) => alike(one) === alike(on)).indexOf(on);
+    box.replaceChildren(...children);
+    if (on) [...box.querySelectorAll(FOCUSABLE)].filter((one) => alike(one) === alike(on))[before]?.focus({ preventScroll: true });
+  };
+
   /** Each element of `parts` (id → card) shows its card; one that did not change is not touched. Null empties `ids`. */
   voltledger.paint = function (parts, ids) {
     for (const id of ids) {
       const box = document.getElementById(id), part = parts?.[id] ?? null, text = JSON.stringify(part);
       if (!box || shown.get(box) === text) continue;
       const before = kept(box);
-      box.replaceChildren(...(part === null ? [] : [build(part)]));
+      voltledger.refill(box, part === null ? [] : [build(part)]);
       restore(box, before);
       shown.set(box, text);
     }

@@ -137,7 +137,7 @@
     text(byId("panel-efficiency"), format.percent(v.efficiency));
     text(byId("panel-band"), format.absent(v.expectedLow) ? "24 h" : `24 h, expected ${format.band(v.expectedLow, v.expectedHigh)}`);
     text(byId("panel-age"), format.absent(v.recordedAt) ? "Never reported" : `Last reading ${format.age(live.now() - v.recordedAt)} ago`);
-    byId("panel-facts").replaceChildren(...panelFacts(v));
+    voltledger.refill(byId("panel-facts"), panelFacts(v));
     byId("panel-show").hidden = v.lat === null;
     byId("panel-open").setAttribute("href", parts.vehicleHref(v.id));
   };

@@ -1,7 +1,8 @@
 """`python -m dashboard`: the whole product as one process tree, from the database to the page.
 
     this process ── PostgreSQL (unless DATABASE_URL is set)
-                 ├─ gunicorn ── web processes
+                 ├─ gunicorn ── pages
+                 ├─ gunicorn ── web processes, which take in readings and hand on everything else to the pages
                  ├─ alerting
                  └─ simulated fleet (with --simulate)
 
@@ -11,13 +12,18 @@ Ctrl-C or SIGTERM ends it in the opposite order of its start. A part that dies i
 import contextlib
 import http.client
 import logging
+import os
 import resource
 import signal
 import socket
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -40,6 +46,7 @@ READY_WITHIN_S = 90.0
 GRACE_S = 8  # what a web process gets to answer what it has begun
 WORKER_SILENT_S = 60  # a web process whose main loop hangs this long is replaced
 CONNECTIONS = 4000  # open sockets per web process: devices keep theirs open and only threads are scarce
+BACKLOG = 2048  # connections that may wait to be taken
 WEB_FAILURES = 5  # deaths in a row after which we give up instead of staying half alive
 CANNOT_START = 2  # exit code: something outside must be changed first
 FAILED = 1
@@ -114,15 +121,24 @@ def _grow(tree: contextlib.ExitStack, settings: config.Settings, vehicles: int |
     listener = tree.enter_context(listen(settings.host, settings.port))
     address = address_of(listener)
     database = open_database(settings, tree)
+    judging = config.child_environment(settings.model_copy(update={"database_url": database}))
+    pages = start_pages(settings, database, tree) if settings.pages_processes else None
     web = tree.enter_context(
-        Child("The web server", gunicorn_argv(settings, listener, database), stop_within_s=GRACE_S + 2, pass_fds=[listener.fileno()])
+        Child(
+            "The web server",
+            gunicorn_argv(settings, listener, database, pages),
+            stop_within_s=GRACE_S + 2,
+            pass_fds=[listener.fileno()],
+        )
     )
     tree.callback(listener.close)  # before gunicorn ends: nobody shall wait in a queue that is not served any more
     wait_until_ready(web, address)
+    if pages:
+        wait_until_answered(pages)
     say_welcome(address)
-    judging = config.child_environment(settings.model_copy(update={"database_url": database}))
     children = [
         web,
+        *([pages.child] if pages else []),
         tree.enter_context(Child("The alerting", [sys.executable, "-m", "alerting"], stop_within_s=GRACE_S, environment=judging)),
     ]
     if vehicles:
@@ -157,7 +173,7 @@ def listen(host: str, port: int) -> socket.socket:
     """The socket we serve on. Ours, not gunicorn's: while the web server is started again, devices wait instead of being refused."""
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=2048)
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except (OSError, OverflowError) as error:
         raise CannotStart(
             f"Cannot listen on {host} port {port} ({error}): stop what uses it, or set VOLTLEDGER_PORT to another one"
@@ -200,24 +216,67 @@ def check_database(url: str) -> None:
         raise CannotStart(f"DATABASE_URL does not answer ({place}): {reason}") from None
 
 
-def gunicorn_argv(settings: config.Settings, listener: socket.socket, database: str) -> list[str]:
-    """The web server's command. What it does not say, `dashboard.app` reads from the same settings as we do."""
-    options = {
-        "--bind": f"fd://{listener.fileno()}",
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """The pages' process and the Unix socket on which it is asked."""
+
+    child: Child
+    socket_path: str
+
+
+def start_pages(settings: config.Settings, database: str, tree: contextlib.ExitStack) -> Pages:
+    """On `tree`. It ends after the web server, which may wait for its answers. Only this user can open the socket: who can is believed."""
+    folder = tree.enter_context(tempfile.TemporaryDirectory(prefix="voltledger-"))
+    listener = tree.enter_context(socket.socket(socket.AF_UNIX))
+    bound, path = str(Path(folder) / "bound"), str(Path(folder) / "pages")
+    listener.bind(bound)
+    os.link(bound, path)  # gunicorn removes the name it was bound to when it ends, also when it is started again after that
+    listener.listen(BACKLOG)
+    child = Child("The pages", pages_argv(settings, listener, database), stop_within_s=GRACE_S + 2, pass_fds=[listener.fileno()])
+    return Pages(tree.enter_context(child), path)
+
+
+def gunicorn_argv(settings: config.Settings, listener: socket.socket, database: str, pages: Pages | None) -> list[str]:
+    """The web server's command. What it does not say, the application reads from the same settings as we do."""
+    own = {
         "--worker-class": "api.worker.TelemetryWorker",
         "--workers": str(settings.web_processes),
-        "--threads": str(settings.web_threads),
         "--worker-connections": str(CONNECTIONS),
+    }
+    variables = {config.PAGES_SOCKET: pages.socket_path} if pages else {}
+    application = "dashboard.front:create_app()" if pages else "dashboard.app:create_app()"
+    return _argv(settings, listener, database, own, variables, application)
+
+
+def pages_argv(settings: config.Settings, listener: socket.socket, database: str) -> list[str]:
+    """The command of the pages' server."""
+    own = {"--worker-class": "gthread", "--workers": str(settings.pages_processes)}
+    return _argv(settings, listener, database, own, {}, "dashboard.app:create_pages()")
+
+
+def _argv(
+    settings: config.Settings,
+    listener: socket.socket,
+    database: str,
+    own: Mapping[str, str],
+    variables: Mapping[str, str],
+    application: str,
+) -> list[str]:
+    options = {
+        "--bind": f"fd://{listener.fileno()}",
+        **own,
+        "--threads": str(settings.web_threads),
         "--timeout": str(WORKER_SILENT_S),
         "--graceful-timeout": str(GRACE_S),
         "--keep-alive": "75",  # longer than a minute: a device that reports every minute keeps its connection
         "--log-level": "warning",
     }
     if not settings.database_url:  # only the embedded server's URL, which holds no secret: other users can see a command's arguments
-        options["--env"] = f"DATABASE_URL={database}"
+        variables = {**variables, "DATABASE_URL": database}
     flat = [part for option in options.items() for part in option]
+    flat += [part for name, value in variables.items() for part in ("--env", f"{name}={value}")]
     # A control socket of a fixed name would be taken over by a second instance.
-    return [sys.executable, "-m", "gunicorn", *flat, "--no-control-socket", "dashboard.app:create_app()"]
+    return [sys.executable, "-m", "gunicorn", *flat, "--no-control-socket", application]
 
 
 def simulator_argv(address: str, vehicles: int) -> list[str]:
@@ -234,6 +293,29 @@ def wait_until_ready(web: Child, address: str) -> None:
         if time.monotonic() > deadline:
             raise Failed(f"The web server is not ready after {READY_WITHIN_S:.0f} s: see {address}/readyz")
         time.sleep(0.1)
+
+
+def wait_until_answered(pages: Pages) -> None:
+    """Returns when the pages' server answers; the web server is there already. Raises Failed when it dies first or takes too long."""
+    deadline = time.monotonic() + READY_WITHIN_S
+    while not is_answered(pages.socket_path):
+        if not pages.child.alive:
+            raise Failed("The pages' server ended while it was starting; the reason stands above")
+        if time.monotonic() > deadline:
+            raise Failed(f"The pages' server does not answer after {READY_WITHIN_S:.0f} s")
+        time.sleep(0.1)
+
+
+def is_answered(path: str) -> bool:
+    """Whether whoever listens on the Unix socket answers /healthz."""
+    try:
+        with socket.socket(socket.AF_UNIX) as line:
+            line.settimeout(2)
+            line.connect(path)
+            line.sendall(b"GET /healthz HTTP/1.1\r\nHost: pages\r\nConnection: close\r\n\r\n")
+            return line.recv(64).startswith(b"HTTP/1.1 200")
+    except OSError:
+        return False
 
 
 def is_ready(address: str) -> bool:

@@ -2,34 +2,28 @@
 
 import atexit
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from dash import Dash
 
 import config
 from api import app as api_app
-from api.committer import Committer
-from api.intake import Intake, Limits
-from api.intake_writer import IntakeWriter
-from api.keys.gate import Gate
-from api.keys.ring import Pace, Ring
-from api.services import Services as ApiServices
+from api.lanes import LANES
 from charging.losses import Price
-from charging.verdict import Thresholds
 from dashboard import housekeeping, shell
 from dashboard.charger_list import ChargerList
 from dashboard.kept import answer
 from dashboard.pages import admin, alert_rules, alerts, charger, chargers, fleet, ingestion, reports, vehicle
+from dashboard.receiving import Receiving, server_now
 from dashboard.services import Services
 from dashboard.snapshot import FleetPicture, Money
-from db.engine import connect, pool
-from db.queries.fleet_window import FleetWindow
-from db.queries.policies import Policies
+from db.engine import pool
 from edge import callbacks
 from edge.headers import Headers
 from edge.openness import Openness
 from edge.proxies import behind
+from edge.relay import Relayed
 from edge.same_site import SameSite
 
 _PAGES = (fleet, vehicle, chargers, charger, alerts, alert_rules, reports, ingestion, admin)
@@ -40,73 +34,38 @@ def create_app(settings: config.Settings | None = None) -> Any:
     return create_dash(settings).server
 
 
+def create_pages() -> Any:
+    """The same without the readings: for a process to which `dashboard.front` hands on what is not its own."""
+    server = create_app(config.load().model_copy(update={"committer_threads": 1}))
+    server.wsgi_app = Relayed(server.wsgi_app)
+    del server.extensions[LANES]
+    return server
+
+
 def create_dash(settings: config.Settings | None = None) -> Dash:
     """The Dash application; what browser tests start."""
     settings = settings or config.load()
     config.start_logs()
-    if not settings.database_url:
-        raise SystemExit("DATABASE_URL is not set: start with `python -m dashboard`, which brings its own PostgreSQL")
-    policies = Policies(Thresholds(settings.thresholds, settings.plain_low, settings.plain_critical))
-    reading = pool(settings.database_url, settings.read_connections, "read", settings.statement_timeout_s, generic_plans=True)
-    writing = pool(settings.database_url, settings.committer_threads, "write", settings.statement_timeout_s, check=False)
-    admin = pool(settings.database_url, 1, "admin", 60.0)
-    committer = Committer(
-        writing,
-        settings.committer_threads,
-        settings.queue_readings,
-        settings.commit_readings,
-        settings.new_old_days_per_hour,
-        _now,
-        settings.queue_requests,
-    )
-    gate = _gate(settings)
-    intake = Intake(committer, _limits(settings), _now, gate)
-    window = FleetWindow(policies)
+    receiving = Receiving.begin(settings)
+    reading, policies, window = receiving.reading, receiving.policies, receiving.window
+    admin = pool(settings.database_url or "", 1, "admin", 60.0)
+    server = api_app.create(receiving.services(settings))
     price = Price(settings.tariff_per_kwh, settings.grid_co2_kg_per_kwh)
-    mail = settings.smtp_host is not None
-    server = api_app.create(
-        ApiServices(reading, intake, policies, _now, window, settings.tick_s, price, settings.currency, settings.notices_to_private, mail)
-    )
     money = Money(price, settings.currency)
-    picture = FleetPicture(reading, settings.tick_s, settings.silent_after_s, money, window, _now)
-    chargers_list = ChargerList(reading, settings.silent_after_s, window, _now)
-    dash = _dash(server, Services(settings, reading, picture, policies, _now, chargers_list))
+    picture = FleetPicture(reading, settings.tick_s, settings.silent_after_s, money, window, server_now)
+    chargers_list = ChargerList(reading, settings.silent_after_s, window, server_now)
+    dash = _dash(server, Services(settings, reading, picture, policies, server_now, chargers_list))
     # The first picture of a large fleet takes seconds: made before anybody asks for it.
     threading.Thread(target=picture.get, name="first-picture", daemon=True).start()
-    stop = housekeeping.start(admin, _now, settings.compact_after_hours, _learner(settings), settings.intake_kept_days)
-    writer = IntakeWriter(committer.tally, reading.connection).start()
-    atexit.register(_close, committer, writer, stop, gate, reading, writing, admin)
+    stop = housekeeping.start(admin, server_now, settings.compact_after_hours, _learner(settings), settings.intake_kept_days)
+    atexit.register(_close, receiving, stop, admin)
     return dash
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 def _learner(settings: config.Settings) -> housekeeping.Learner | None:
     if not settings.learn_after_hours:
         return None
     return housekeeping.Learner(config.child_environment(settings), timedelta(hours=settings.learn_after_hours))
-
-
-def _limits(settings: config.Settings) -> Limits:
-    return Limits(
-        body_bytes=settings.body_bytes,
-        inflated_bytes=settings.inflated_bytes,
-        batch_readings=settings.batch_readings,
-        clock_ahead_s=settings.clock_ahead_s,
-        oldest_reading_days=settings.oldest_reading_days,
-        commit_wait_s=settings.commit_wait_s,
-    )
-
-
-def _gate(settings: config.Settings) -> Gate:
-    """Open unless keys are required."""
-    if not settings.require_keys:
-        return Gate()
-    pace = Pace(settings.key_readings_per_min, settings.key_burst_readings, settings.gateway_readings_per_min)
-    url, timeout_s = settings.database_url or "", settings.statement_timeout_s
-    return Gate(Ring(lambda: connect(url, "keys", timeout_s), pace).start(), settings.proxies)
 
 
 def _dash(server: Any, services: Services) -> Dash:
@@ -147,11 +106,7 @@ def _serve_live(server: Any, services: Services) -> None:
     server.add_url_rule("/live/fleet", view_func=get_live_fleet)
 
 
-def _close(committer: Committer, writer: IntakeWriter, stop: Any, gate: Gate, *pools: Any) -> None:
-    committer.close()
-    writer.close()
-    if gate.ring:
-        gate.ring.close()
+def _close(receiving: Receiving, stop: Any, admin: Any) -> None:
+    receiving.end()
     stop.set()
-    for one in pools:
-        one.close(timeout=2)
+    admin.close(timeout=2)

@@ -84,3 +84,9 @@ def recorded(
                 FROM assignment_change WHERE {where} ORDER BY change_id DESC LIMIT %(limit)s""".encode(),
             {"vehicle": vehicle_id, "meter": meter_id, "before": before_id, "limit": limit},
         ).fetchall()
+
+
+def newest_change(conn: Conn) -> int:
+    """The id of the newest change, 0 where there is none. One that committed late may have a smaller one than others seen before."""
+    row = conn.execute("SELECT max(change_id) FROM assignment_change").fetchone()
+    return row[0] or 0 if row else 0  # type: ignore[return-value]

@@ -104,6 +104,13 @@ def test_only_what_changed_is_said_to_have(db: Any) -> None:
     assert world.window.refresh(db, world.now).changed == {"van-2"}
 
 
+def test_an_assignment_is_seen_by_the_next_refresh(db: Any) -> None:
+    world = World(db, 1)
+    world.window.refresh(db, world.now)
+    db.execute("INSERT INTO fleet_mapping VALUES ('van-of-today', 'meter-of-today')")
+    assert "van-of-today" in world.window.refresh(db, world.now).summaries
+
+
 def test_a_refresh_that_failed_half_way_is_made_good_by_the_next(db: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(db, 2)
     world.check()

@@ -57,6 +57,12 @@ def create_app():
         return [b"ok"]
 
     return app
+
+def create_pages():
+    return create_app()
+""",
+    "dashboard/front.py": """
+from dashboard.app import create_app
 """,
     "simulator/__main__.py": """
 import sys, time
@@ -190,7 +196,7 @@ def test_asked_to_stop_it_leaves_nothing(folder: Path, number: signal.Signals) -
     with running(folder, "--simulate", "7") as tree:
         assert wait_for(lambda: f"fleet run --url {tree.address} --vehicles 7" in tree.said, within_s=5)
         assert get(f"{tree.address}/readyz") == 200
-        assert len(tree.processes("gunicorn")) == 2
+        assert len(tree.processes("gunicorn")) == 4  # two servers with a process each
         assert len(tree.processes("simulator")) == 1
         assert len(tree.processes("postgres")) > 3
         assert tree.end(number) == 0
@@ -284,15 +290,16 @@ def test_given_database_is_used(folder: Path, empty_database_url: str) -> None:
 
 
 def test_dead_parts_come_back(folder: Path) -> None:
-    """The web server, a worker, the fleet and PostgreSQL are each killed; each is back within seconds, at the same address."""
+    """The web server, the pages, the fleet and PostgreSQL are each killed; each is back within seconds, at the same address."""
     with running(folder, "--simulate", "7") as tree:
-        before = {name: tree.processes(name) for name in ("gunicorn", "simulator", "postgres -D")}
-        master = min(before["gunicorn"])
-        for pid in (master, *before["simulator"], *before["postgres -D"]):
+        before = {name: tree.processes(name) for name in ("front:create_app", "app:create_pages", "simulator", "postgres -D")}
+        masters = [min(before[name]) for name in ("front:create_app", "app:create_pages")]
+        for pid in (*masters, *before["simulator"], *before["postgres -D"]):
             os.kill(pid, signal.SIGKILL)
         assert wait_for(lambda: all(set(tree.processes(name)) - set(pids) for name, pids in before.items()), within_s=40)
         assert wait_for(lambda: "fleet" in tree.said.partition("The simulated fleet ended with code -9")[2], within_s=30)
         assert "The web server ended with code -9" in tree.said
+        assert "The pages ended with code -9" in tree.said
         assert "PostgreSQL ended with code -9" in tree.said
         # Not ready (503) is the right answer until PostgreSQL has recovered.
         assert wait_for(lambda: _is_ready(tree.address), within_s=30)

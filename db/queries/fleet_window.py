@@ -15,6 +15,7 @@ import numpy as np
 
 from charging.policy import Policy
 from charging.verdict import Summary
+from db.assignment_changes import newest_change
 from db.engine import Conn
 from db.gathered import Ints, gathered, instant, instant_us, ints, read, texts
 from db.queries import performance
@@ -27,13 +28,13 @@ from db.sides import METER, VEHICLE
 WINDOW = timedelta(hours=24)
 # A clock that steps back by less stands still for us; by more, and everything is read anew.
 _STANDS_STILL_US = 60_000_000
-# Assignments are read again after this many times what it took, so that it costs 2 % at most, and after this many seconds at the latest.
-_ASSIGNMENTS_SHARE, _ASSIGNMENTS_MOST_S = 50, 30.0
+# Assignments are read again when a change of one was recorded, and this often for who writes into their table past the record.
+_ASSIGNMENTS_MOST_S = 30.0
 # Portions of about 10 ms, and a breath after each in which the process takes in the readings that wait: a thread that only computes hands
 # over the interpreter every 5 ms, and each of them would wait for that several times.
 _WEIGHED_AT_ONCE, _BREATH_S = 250, 0.002
-# A new day is made as often as its cost allows, 1 % of the time, but twice a minute at least, so that late data shows within a minute.
-_DAY_SHARE, _DAY_MOST_S = 0.01, 30.0
+# A new day is made as often as its cost allows, 2 % of a core, but twice a minute at least, so that late data shows within a minute.
+_DAY_SHARE, _DAY_MOST_S = 0.02, 30.0
 _WINDOW_US = WINDOW // timedelta(microseconds=1)
 _ALWAYS, _EVER = -(1 << 63), (1 << 63) - 1  # how PostgreSQL sends the infinities
 
@@ -55,7 +56,7 @@ class FleetDay:
 
 
 class FleetWindow:
-    """Thread-safe: one thread refreshes, others take the result there is. `share` of the time may go into new days."""
+    """Thread-safe: one thread refreshes, others take the result there is. `share` of a core may go into new days."""
 
     def __init__(self, policies: Policies, share: float = _DAY_SHARE) -> None:
         self._policies, self._share = policies, share
@@ -90,7 +91,7 @@ class FleetWindow:
         self._assigned = _Assigned.none()
         self._meters_found: tuple[_Assigned, int, Ints] = (self._assigned, -1, np.empty(0, np.int64))
         self._assignments: dict[str, bytes | None] = {}
-        self._assignments_due = 0.0
+        self._assignments_due, self._assignment_change = 0.0, -1
         self._ids: list[str] = []
         self._weighed = np.empty((0, WIDTH), np.int64)
         self._ordinary = np.empty(0, np.bool_)
@@ -98,7 +99,7 @@ class FleetWindow:
         self._policy: Policy | None = None
 
     def _refresh(self, conn: Conn, now: datetime) -> FleetDay:
-        started, at_us = time.monotonic(), instant_us(now)
+        started, at_us = time.thread_time(), instant_us(now)
         if at_us < self._at_us - _STANDS_STILL_US:
             self._forget()
         at_us = max(at_us, self._at_us)
@@ -107,8 +108,9 @@ class FleetWindow:
         except BaseException:
             self._forget()  # half of what came may have been taken in
             raise
-        made = time.monotonic()
-        due = made + min(_DAY_MOST_S, (made - started) / self._share)
+        # What it cost us, and not how long it took: on a busy machine a small fleet's first reading would wait half a minute to be judged.
+        made, cost_s = time.monotonic(), time.thread_time() - started
+        due = made + min(_DAY_MOST_S, cost_s / self._share)
         self._newest = FleetDay(instant(at_us), made, due, dict(self._summaries), frozenset(changed), self._meters_ac(at_us))
         return self._newest
 
@@ -138,12 +140,12 @@ class FleetWindow:
 
     def _read_assignments(self, conn: Conn) -> bool:
         """Whether vehicles or assignments are others than before."""
-        started = time.monotonic()
+        started, change = time.monotonic(), newest_change(conn)
         grown = len(self._vehicles.ids) - 1 != self._assigned.live
-        if started < self._assignments_due and not grown:
+        if started < self._assignments_due and change == self._assignment_change and not grown:
             return False
         arrays = read(conn, _ASSIGNMENTS, {}, prepare=True)
-        self._assignments_due = started + min(_ASSIGNMENTS_MOST_S, _ASSIGNMENTS_SHARE * (time.monotonic() - started))
+        self._assignments_due, self._assignment_change = started + _ASSIGNMENTS_MOST_S, change
         if arrays == self._assignments and not grown:
             return False
         self._assignments = arrays

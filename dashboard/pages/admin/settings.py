@@ -82,6 +82,9 @@ def layout(settings: Any = None) -> list[Any]:
             "Settings are read from the environment, or from a file ",
             html.Code(".env"),
             ", when the program starts. To change one, set its variable there and start the program anew. Passwords are not shown.",
+            " What low efficiency means may be set otherwise under ",
+            html.A("Alerts, Rules", href="/alerts/rules", **{"data-nav": ""}),
+            ", which comes before the thresholds here.",
         ],
         className="admin-words",
     )
