@@ -226,7 +226,7 @@ class Viewers:
     def _look(self, line: socket.socket, has: str) -> str:
         began = time.monotonic()
         path = f"/live/fleet?since={has}" if has else "/live/fleet"
-        line.sendall(request("GET", path, **({"If_None_Match": f'"{has}"'} if has else {})))
+        line.sendall(request("GET", path, If_None_Match=f'"{has}"'))
         one = answer(line)
         self.took_s.append(time.monotonic() - began)
         self.said[one.status] += 1

@@ -33,7 +33,7 @@ def _per_s(ledger: Ledger) -> float:
 def queue_is_empty(there: Installation) -> bool:
     """Whether no reading waits for a commit."""
     found = re.search(r"^voltledger_queue_readings (\S+)$", there.get("/metrics").text, re.MULTILINE)
-    return bool(found) and float(found[1]) == 0
+    return found is not None and float(found[1]) == 0
 
 
 def _undisturbed(there: Installation, ledger: Ledger, watch: Watch, code: str, words: str) -> None:
