@@ -6,7 +6,10 @@ VEHICLES ?= 200
 # Most tests wait for a browser, a process or a disk: two at a time take two thirds of the time, each with a PostgreSQL of its own.
 TESTS_AT_ONCE ?= 2
 
-.PHONY: help run serve psql test check bench bench-quick bench-ui dataset lint audit format lock clean setup setup-dev
+# Where the scenarios of `make test-faults` leave what they measured.
+FAULTS_REPORT ?= $(CURDIR)/.faults.jsonl
+
+.PHONY: help run serve psql test test-faults check bench bench-quick bench-ui dataset lint audit format lock clean setup setup-dev
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +28,11 @@ test: setup-dev ## Everything, against real PostgreSQL and a real browser
 	@tools/setup-nginx.sh
 	@$(MAKE) --no-print-directory lint
 	$(PYTHON) -m pytest -n $(TESTS_AT_ONCE) --dist loadfile
+
+test-faults: setup-dev ## Every fault in its longer form, half an hour; keeps the table in docs/reliability.md
+	@rm -f $(FAULTS_REPORT)
+	FAULTS=full FAULTS_REPORT=$(FAULTS_REPORT) $(PYTHON) -m pytest tests/faults --timeout 900
+	$(PYTHON) -m tests.faults.report $(FAULTS_REPORT)
 
 check: lint ## The fast part: lint, and the tests that are neither slow nor in a browser
 	$(PYTHON) -m pytest -n $(TESTS_AT_ONCE) --dist loadfile -m "not slow and not browser"

@@ -34,6 +34,26 @@ class Settings(BaseSettings):
         le=65_536,
         description="MB of its tables that the embedded PostgreSQL keeps in memory. Empty: an eighth of the machine's, from 128 to 2048.",
     )
+    ballast_mb: int = Field(
+        256,
+        ge=0,
+        description="MB that the embedded PostgreSQL sets aside on its disk and gives back to itself when it ended for want of room, so that it comes up again. 0: none.",
+    )
+    wal_dir: Path | None = Field(
+        None,
+        description="Folder on the volume of PostgreSQL's write-ahead log, where this machine can see it: PostgreSQL panics when it is full, so readings are refused before. Empty: the embedded server's own; with DATABASE_URL nobody looks.",
+    )
+    least_free_gb: float = Field(
+        1.0,
+        ge=0,
+        description="GiB free there under which readings are refused with 503: a checkpoint's log and what others write meanwhile.",
+    )
+    least_free_pct: float = Field(
+        5.0,
+        ge=0,
+        lt=100,
+        description="The same as a share of that volume; more than 5 GiB is never asked for, the log's full size and a GiB.",
+    )
     host: str = Field(
         "127.0.0.1", description="Address to listen on. Any but loopback is refused unless devices need keys or `INSECURE_OPEN` is set."
     )

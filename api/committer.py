@@ -14,7 +14,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout, TooManyRequests
 
 from api.tally import Tally
 from db import partitions
-from db.engine import Conn, transient
+from db.engine import Conn, leaving_read_only, transient
 from db.ingest import Outcome, Reading, store
 from db.sides import METER, VEHICLE, Side
 
@@ -54,7 +54,8 @@ Finished = Callable[[Submission], None]
 class Committer:
     """The bounded queue and its committing threads. Threads start with the first submission, so that a fork before it does no harm.
 
-    `queue_readings` and `queue_requests` bound what may wait, `commit_readings` one transaction.
+    `queue_readings` and `queue_requests` bound what may wait, `commit_readings` one transaction. `short_of_room` says why nothing more should
+    be written, or nothing; it is asked for every request.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Committer:
         old_days_per_hour: int,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         queue_requests: int = 2_500,
+        short_of_room: Callable[[], str] = str,
     ) -> None:
         self._pool, self._threads = pool, threads
         # A restart of the database breaks every connection of the pool, and each is found out only by using it.
@@ -73,7 +75,7 @@ class Committer:
         self._queue_readings, self._queue_requests = queue_readings, queue_requests
         self._commit_readings = commit_readings
         self._old_days_per_hour = old_days_per_hour
-        self._now = now
+        self._now, self._short_of_room = now, short_of_room
         self._waiting: deque[Submission] = deque()
         self._waiting_readings = 0
         lock = threading.Lock()
@@ -120,6 +122,8 @@ class Committer:
         """Raise NotStored where a body would be read and parsed for nothing."""
         if self._closing:
             raise NotStored("draining", "this server is stopping")
+        if words := self._short_of_room():
+            raise NotStored("storage_full", words)
         if self._waiting_readings >= self._queue_readings or len(self._waiting) >= self._queue_requests:
             raise NotStored("overloaded", "too many readings wait for a commit")
 
@@ -219,7 +223,7 @@ class Committer:
         now = self._now()
         instants = [r[1] for r in vehicles], [r[1] for r in meters]
         kept_from_us = self._ensure_days([*instants[0], *instants[1]], now)
-        with self._pool.connection() as conn:
+        with self._pool.connection() as conn, leaving_read_only(conn):
             of_vehicles = _store_kept(conn, VEHICLE, vehicles, now, kept_from_us)
             of_meters = _store_kept(conn, METER, meters, now, kept_from_us)
         self.tally.committed(now, ((VEHICLE.name, of_vehicles, instants[0]), (METER.name, of_meters, instants[1])))

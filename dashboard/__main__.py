@@ -37,7 +37,7 @@ from rich.logging import RichHandler
 import config
 from dashboard.children import Child
 from db import machine
-from db.embedded import BinariesMissing, EmbeddedPostgres, EmbeddedPostgresError
+from db.embedded import BinariesMissing, EmbeddedPostgres, EmbeddedPostgresError, wal_dir
 from db.schema import migrate
 from edge.headers import tiles_source
 from edge.openness import Openness, refusal
@@ -195,7 +195,7 @@ def open_database(settings: config.Settings, tree: contextlib.ExitStack) -> str:
     else:
         try:
             buffers_mb = settings.shared_buffers_mb or machine.shared_buffers_mb(machine.memory_bytes())
-            url = tree.enter_context(EmbeddedPostgres(settings.data_dir, shared_buffers_mb=buffers_mb)).url
+            url = tree.enter_context(EmbeddedPostgres(settings.data_dir, shared_buffers_mb=buffers_mb, ballast_mb=settings.ballast_mb)).url
         except (BinariesMissing, EmbeddedPostgresError, OSError) as error:
             raise CannotStart(str(error)) from None
     migrate(url)
@@ -273,6 +273,8 @@ def _argv(
     }
     if not settings.database_url:  # only the embedded server's URL, which holds no secret: other users can see a command's arguments
         variables = {**variables, "DATABASE_URL": database}
+        if settings.wal_dir is None:
+            variables["VOLTLEDGER_WAL_DIR"] = str(wal_dir(settings.data_dir))
     flat = [part for option in options.items() for part in option]
     flat += [part for name, value in variables.items() for part in ("--env", f"{name}={value}")]
     # A control socket of a fixed name would be taken over by a second instance.

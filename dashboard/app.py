@@ -48,7 +48,7 @@ def create_dash(settings: config.Settings | None = None) -> Dash:
     config.start_logs()
     receiving = Receiving.begin(settings)
     reading, policies, window = receiving.reading, receiving.policies, receiving.window
-    admin = pool(settings.database_url or "", 1, "admin", 60.0)
+    admin = pool(settings.database_url or "", 1, "admin", 60.0, bounded=False)
     server = api_app.create(receiving.services(settings))
     price = Price(settings.tariff_per_kwh, settings.grid_co2_kg_per_kwh)
     money = Money(price, settings.currency)

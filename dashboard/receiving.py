@@ -1,5 +1,6 @@
 """What takes in readings, put together from the settings: for the process that does nothing else, and for the one that has the pages too."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -17,6 +18,7 @@ from charging.verdict import Thresholds
 from db.engine import Conn, connect, pool
 from db.queries.fleet_window import FleetWindow
 from db.queries.policies import Policies
+from db.room import Room
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class Receiving:
             settings.new_old_days_per_hour,
             server_now,
             settings.queue_requests,
+            _short_of_room(settings),
         )
         intake = Intake(committer, _limits(settings), server_now, _gate(settings))
         writer = IntakeWriter(committer.tally, reading.connection).start()
@@ -80,6 +83,13 @@ class Receiving:
 def server_now() -> datetime:
     """This machine's clock."""
     return datetime.now(UTC)
+
+
+def _short_of_room(settings: config.Settings) -> Callable[[], str]:
+    """Says nothing where nobody told us where the log is."""
+    if settings.wal_dir is None:
+        return str
+    return Room(settings.wal_dir, settings.least_free_gb, settings.least_free_pct).short
 
 
 def _limits(settings: config.Settings) -> Limits:

@@ -33,8 +33,9 @@ import psycopg
 
 from db import tether
 from db.pgbinaries import CLEAN_ENVIRONMENT, BinariesMissing, psql_command, usable_installation
+from db.room import ballast_of, drop_ballast, lay_ballast
 
-__all__ = ["BinariesMissing", "DataDirInUse", "EmbeddedPostgres", "EmbeddedPostgresError", "psql_command", "running_url"]
+__all__ = ["BinariesMissing", "DataDirInUse", "EmbeddedPostgres", "EmbeddedPostgresError", "psql_command", "running_url", "wal_dir"]
 
 log = logging.getLogger(__name__)
 
@@ -70,19 +71,27 @@ def running_url(data_dir: Path) -> str | None:
     return None
 
 
+def wal_dir(data_dir: Path) -> Path:
+    """Where the server on this data folder keeps its write-ahead log."""
+    return data_dir.absolute() / "postgres" / "pg_wal"
+
+
 class EmbeddedPostgres:
     """One supervised server. Not for Windows.
 
     `shared_buffers_mb` is what it keeps in memory of its tables. `durable=False` is for tests only: a commit then survives `kill -9` but
-    not a power cut. `start_timeout_s` must cover crash recovery, which replays up to 4 GB of log.
+    not a power cut. `start_timeout_s` must cover crash recovery, which replays up to 4 GB of log. `ballast_mb`: see `db.room`.
     """
 
-    def __init__(self, data_dir: Path, *, shared_buffers_mb: int = 256, durable: bool = True, start_timeout_s: float = 300.0) -> None:
+    def __init__(
+        self, data_dir: Path, *, shared_buffers_mb: int = 256, durable: bool = True, start_timeout_s: float = 300.0, ballast_mb: int = 0
+    ) -> None:
         self._data_dir = data_dir.absolute()
         self._cluster = self._data_dir / "postgres"
         self._shared_buffers_mb = shared_buffers_mb
         self._durable = durable
         self._start_timeout_s = start_timeout_s
+        self._ballast_mb = ballast_mb
         self._closing = contextlib.ExitStack()
         self._stopping = threading.Event()
         self._first_outcome = threading.Event()
@@ -158,6 +167,7 @@ class EmbeddedPostgres:
         self._place = _Place(installation, user, self._cluster, self._closing.enter_context(_socket_dir(self._data_dir, user)))
         if not self._cluster.exists():
             _create_cluster(self._place, durable=self._durable)
+        lay_ballast(ballast_of(self._data_dir, wal_dir(self._data_dir)), self._ballast_mb)
         _record(lock, {"pid": os.getpid(), "url": self.url})
 
     def _supervise(self) -> None:
@@ -172,6 +182,8 @@ class EmbeddedPostgres:
                     self._failure = error
                     break
                 log.error("PostgreSQL did not come back: %s", error)  # noqa: TRY400 - a line for the operator, the cause is in postgres.log
+            if not self._stopping.is_set() and drop_ballast(ballast_of(self._data_dir, wal_dir(self._data_dir))):
+                log.error("the disk of %s is full: its ballast was given up so that PostgreSQL comes back; make room", self._data_dir)
             lived = time.monotonic() - began
             pause = 0.0 if lived > _HEALTHY_AFTER_S else min(2 * pause or 0.1, _LONGEST_PAUSE_S)
         self._first_outcome.set()

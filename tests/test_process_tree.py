@@ -216,7 +216,7 @@ def test_killed_it_leaves_nothing(folder: Path) -> None:
 def test_stopping_while_starting_leaves_nothing(folder: Path) -> None:
     """An impatient Ctrl-C in the middle of the first start is obeyed too."""
     with starting(folder) as tree:
-        assert wait_for(lambda: bool(tree.processes("initdb")) or (folder / ".data" / "postgres").exists(), within_s=10)
+        assert wait_for(lambda: bool(tree.processes("initdb")) or (folder / ".data" / "postgres").exists(), within_s=30)
         assert tree.end(signal.SIGINT) == 0
         assert wait_for(lambda: not tree.processes(), within_s=10), tree.processes()
 

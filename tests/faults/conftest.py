@@ -16,9 +16,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=left)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shared() -> Iterator[Installation]:
-    """Started once; see `there`."""
+    """Started once, and gone when the last scenario is over; see `there`."""
     with installed() as running:
         yield running
 

@@ -29,7 +29,7 @@ import requests
 from api.keys.secret import made
 from db import device_keys
 from db.device_keys import Wanted
-from db.embedded import EmbeddedPostgres
+from db.embedded import EmbeddedPostgres, wal_dir
 from db.schema import migrate
 
 PROJECT = Path(__file__).parent.parent.parent
@@ -52,6 +52,7 @@ class Installation:
     folder: Path
     database: EmbeddedPostgres
     settings: dict[str, str] = field(default_factory=dict)
+    data: Path = Path()
     through: Callable[[str], str] = lambda url: url  # the database's address as the web processes are given it
     url: str = ""
     key: str = ""
@@ -70,7 +71,7 @@ class Installation:
     @property
     def logs(self) -> tuple[Path, ...]:
         """The product's own; PostgreSQL's log quotes statements, but never a value of ours."""
-        return (self.log, self.folder / "data" / "postgres.log")
+        return (self.log, self.data / "postgres.log")
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -152,25 +153,45 @@ class Installation:
 
 @contextlib.contextmanager
 def installed(
-    data_dir: Path | None = None, through: Callable[[str], str] = lambda url: url, web: bool = True, **settings: object
+    data_dir: Path | None = None,
+    wal_on: Path | None = None,
+    ballast_mb: int = 0,
+    through: Callable[[str], str] = lambda url: url,
+    web: bool = True,
+    **settings: object,
 ) -> Iterator[Installation]:
     """One that runs; its folder and processes are gone at the end. `settings` are the product's, by their names in the environment.
 
-    `data_dir`: where PostgreSQL's data lies instead (a small volume).
+    `data_dir`: where PostgreSQL's data lies instead, `wal_on` its log (small volumes).
     """
     folder = Path(tempfile.mkdtemp(prefix="vl-", dir="/tmp"))  # not pytest's: a socket's path has to be short
     folder.chmod(0o755)
     with contextlib.ExitStack() as closing:
         closing.callback(shutil.rmtree, folder, ignore_errors=True)
-        database = closing.enter_context(EmbeddedPostgres(data_dir or folder / "data", shared_buffers_mb=64))
+        data = data_dir or folder / "data"
+        if wal_on:
+            EmbeddedPostgres(data, shared_buffers_mb=64).__enter__().stop()  # makes the cluster
+            move_wal(wal_dir(data), wal_on)
+        database = closing.enter_context(EmbeddedPostgres(data, shared_buffers_mb=64, ballast_mb=ballast_mb))
         migrate(database.url)
-        there = Installation(folder, database, {name: str(value) for name, value in settings.items()}, through)
+        there = Installation(folder, database, {name: str(value) for name, value in settings.items()}, data, through)
         there.make_key()
         closing.callback(_end, there)
         if web:
             there.start_web()
             wait_until(lambda: there.get("/v1/vehicles").status_code == 200, words="the key is not known")
         yield there
+
+
+def move_wal(wal: Path, volume: Path) -> None:
+    """A stopped server's log to another volume, as its operator would."""
+    owner, target = wal.stat(), volume / "pg_wal"
+    shutil.copytree(wal, target)
+    for path in (target, *target.rglob("*")):
+        os.chown(path, owner.st_uid, owner.st_gid)
+    target.chmod(0o700)
+    shutil.rmtree(wal)
+    wal.symlink_to(target)
 
 
 def _end(there: Installation) -> None:

@@ -30,25 +30,32 @@ def test_nothing_is_found_where_nothing_is_wrong(stored: tuple[Ledger, str]) -> 
     assert (found.stored, found.unknown_stored) == (2 * SENT, 2)
 
 
-@pytest.mark.parametrize(
-    ("spoiled", "finding"),
-    [
-        ("DELETE FROM vehicle_history WHERE recorded_at = (SELECT min(recorded_at) FROM vehicle_history)", "lost"),
-        ("UPDATE meter_history SET ac_milliwh = ac_milliwh + 1 WHERE recorded_at = (SELECT min(recorded_at) FROM meter_history)", "lost"),
-        ("UPDATE meter_history SET ac_milliwh = ac_milliwh + 1", "phantom"),
-        ("UPDATE live_vehicle SET recorded_at = recorded_at - interval '1 second'", "wrong_live"),
-        ("DELETE FROM live_meter", "wrong_live"),
-        ("UPDATE vehicle_rollup SET readings = readings + 1", "wrong_rollups"),
-    ],
+SPOILED = (
+    ("DELETE FROM vehicle_history WHERE recorded_at = (SELECT min(recorded_at) FROM vehicle_history)", "lost"),
+    ("UPDATE meter_history SET ac_milliwh = ac_milliwh + 1 WHERE recorded_at = (SELECT min(recorded_at) FROM meter_history)", "lost"),
+    ("UPDATE meter_history SET ac_milliwh = ac_milliwh + 1", "phantom"),
+    ("UPDATE live_vehicle SET recorded_at = recorded_at - interval '1 second'", "wrong_live"),
+    ("DELETE FROM live_meter", "wrong_live"),
+    ("UPDATE vehicle_rollup SET readings = readings + 1", "wrong_rollups"),
 )
-def test_what_is_spoiled_is_found(stored: tuple[Ledger, str], spoiled: str, finding: str) -> None:
+TABLES = ("vehicle_history", "meter_history", "live_vehicle", "live_meter", "vehicle_rollup", "meter_rollup")
+
+
+def test_what_is_spoiled_is_found(stored: tuple[Ledger, str]) -> None:
+    """One after the other; in between everything is as it was."""
     ledger, url = stored
-    with psycopg.connect(url) as conn:
-        conn.execute(spoiled.encode())
-    found = examine(ledger, url)
-    assert getattr(found, finding) > 0
-    with pytest.raises(AssertionError, match=finding):
-        found.assert_none()
+    with psycopg.connect(url, autocommit=True) as conn:
+        for table in TABLES:
+            conn.execute(f"CREATE TABLE kept_{table} AS TABLE {table}".encode())
+        for spoiled, finding in SPOILED:
+            conn.execute(spoiled.encode())
+            found = examine(ledger, url)
+            assert getattr(found, finding) > 0, spoiled
+            with pytest.raises(AssertionError, match=finding):
+                found.assert_none()
+            for table in TABLES:
+                conn.execute(f"DELETE FROM {table}; INSERT INTO {table} TABLE kept_{table}".encode())
+            examine(ledger, url).assert_none()
 
 
 def test_what_was_never_sent_is_a_phantom(stored: tuple[Ledger, str]) -> None:
