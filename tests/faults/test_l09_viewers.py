@@ -17,6 +17,7 @@ from db import partitions
 from tests.faults.crowds import Viewers, ask, opened, request
 from tests.faults.installation import Installation, wait_until
 from tests.faults.load import sending, singles
+from tests.faults.report import Row, keep
 from tests.faults.running import concluded, scaled
 from tests.faults.test_l01_load import took
 from tests.faults.watching import watching
@@ -185,7 +186,8 @@ def test_l11_a_vehicle_s_day_reads_two_days_tables_however_many_there_are(databa
         times = _days_asked_for(database_url, now, int(scaled(20, 200)))
         after = _settled_scans(conn)
     touched = sorted(name for name, scans in after.items() if scans > before.get(name, 0))
-    print(f"L11: {rows:,} readings a day, p50 {statistics.median(times):.1f} ms, most {max(times):.1f} ms, read: {touched}")  # noqa: T201
+    note = f"p50 {statistics.median(times):.1f} ms, most {max(times):.1f} ms; read: {len(touched)} tables of two days"
+    keep(Row("L11", f"a vehicle's 24 hours beside {rows:,} readings a day", 0, 0, 0, 0, 0, 0, 0, 0, None, note))
     assert touched, "nothing was counted"
     assert {name.rpartition("_")[2] for name in touched} <= {"20260203", "20260204"}
 
