@@ -17,7 +17,7 @@ from tests.faults.crowds import Hammer, Said, ask, request
 from tests.faults.installation import Installation, wait_until
 from tests.faults.load import fleet, sending, singles
 from tests.faults.running import concluded, scaled
-from tests.faults.test_l01_load import took
+from tests.faults.test_l01_load import took, wrongly_refused
 from tests.faults.watching import cpu_s, transactions_done
 
 pytestmark = pytest.mark.slow
@@ -40,7 +40,7 @@ def test_l5_a_wild_device_is_held_to_its_own_pace_and_nobody_else_is(there: Inst
     key = _key_of(there, wild.id_of(0))
     readings = (request("POST", "/v1/telemetry/vehicle", wild.reading(0, n), Authorization=f"Bearer {key}") for n in itertools.count())
     hammer = Hammer(there.url, lambda: next(readings), at_once=16, fresh=True)
-    wait_until(lambda: ask(there.url, next(readings)).status != 401, words="the key is not known")
+    wait_until(lambda: ask(there.url, next(readings)).status == 201, words="the key is not known")
     with sending(singles(there.url, there.key, 50, 100)) as others:
         others.wait_acked(100)
         began = time.monotonic()
@@ -55,12 +55,12 @@ def test_l5_a_wild_device_is_held_to_its_own_pace_and_nobody_else_is(there: Inst
         f"one device sends {hammer.said.total() / lasted_s:,.0f} requests/s for {lasted_s:.0f} s",
         note=f"of these {hammer.said[201]} taken and {hammer.said[429]:,} told 429; the others {took(others.ledger)}",
     )
-    assert set(hammer.said) == {201, 429}
+    assert set(hammer.said) - {503} == {201, 429}
     assert not hammer.failures
     _assert_too_fast(hammer.samples[429])
     assert hammer.said[201] <= BURST + PER_MIN * (lasted_s + 30) / 60
-    assert others.ledger.counts["refused"] == others.ledger.counts["broken"] == 0
-    assert _stored(there, wild.id_of(0)) == hammer.said[201] + 1
+    assert wrongly_refused(others.ledger) == 0
+    assert 0 <= _stored(there, wild.id_of(0)) - hammer.said[201] - 1 <= hammer.said[503]  # a commit may take too long for an answer
 
 
 def _assert_too_fast(said: Said) -> None:
@@ -131,7 +131,7 @@ def test_l6_wrong_keys_cost_no_query_look_alike_and_are_counted_by_address(there
     assert 0 < int(hammer.samples[429].headers["retry-after"]) <= 60
     assert more < guessed / 4  # a query a guess would be as many
     assert acked > 0
-    assert others.ledger.counts["refused"] == 0
+    assert wrongly_refused(others.ledger) == 0
 
 
 def _transactions_per_s(there: Installation, seconds: float) -> float:
