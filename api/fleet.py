@@ -1,9 +1,10 @@
 """Vehicles and meters: how they are now, what they reported, what people say about them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -21,7 +22,7 @@ from charging.verdict import Summary
 from db import sites
 from db.queries import devices, history, performance
 from db.queries.devices import MeterNow, OwnThresholds, VehicleNow
-from db.queries.history import MeterPoint, VehiclePoint
+from db.queries.history import Bucket, MeterPoint, VehiclePoint
 from db.sites import Site
 
 _TAG = Tag(name="Fleet", description="Vehicles, meters and their history")
@@ -219,20 +220,29 @@ def _history(services: Services, id_name: str, device_id: str, query: HistoryQue
     start = query.start or (end - timedelta(hours=24) if sane(end) else end)
     if not (sane(start) and sane(end)) or start >= end:
         raise Problem(422, "invalid_parameter", "Unprocessable Content", "from lies before to, both in the years 2000 to 2199")
-    stream = history.stream_vehicle_points if id_name == "vehicleId" else history.stream_meter_points
-    points = _points(services, stream, device_id, start, end, query.bucket)
-    first = next(points, None)  # so that a database that is away is a 503 and not a broken stream
-    rows = _chained(first, points)
+    parts = _parts(services, device_id, start, end, query.bucket, of_vehicle=id_name == "vehicleId")
+    first = next(parts)  # so that a database that is away is a 503 and not a broken stream
+    rows = chain([first], parts)
     if query.format == "csv":
         return _history_csv(id_name, device_id, rows)
     head: dict[str, object] = {id_name: device_id, "bucket": query.bucket, "from": _z(start), "to": _z(end)}
     return Response(_history_json(head, id_name, rows), mimetype="application/json")
 
 
-def _points(services: Services, stream: Any, device_id: str, start: datetime, end: datetime, bucket: str) -> Iterator[tuple[object, ...]]:
-    with services.connection() as conn:
-        for point in stream(conn, device_id, start, end, bucket):
-            yield _cells(point)
+Part = list[tuple[object, ...]]
+
+
+def _parts(services: Services, device_id: str, start: datetime, end: datetime, bucket: Bucket, *, of_vehicle: bool) -> Iterator[Part]:
+    """Some thousand points at a time. A connection is held only while they are read: clients take them as slowly as they like."""
+    after: datetime | None = start
+    while after is not None:
+        points: Sequence[VehiclePoint | MeterPoint]
+        with services.connection() as conn:
+            if of_vehicle:
+                points, after = history.some_vehicle_points(conn, device_id, after, end, bucket)
+            else:
+                points, after = history.some_meter_points(conn, device_id, after, end, bucket)
+        yield [_cells(point) for point in points]
 
 
 def _cells(point: VehiclePoint | MeterPoint) -> tuple[object, ...]:
@@ -241,21 +251,16 @@ def _cells(point: VehiclePoint | MeterPoint) -> tuple[object, ...]:
     return (_z(point.at), point.kwh_consumed_ac, point.voltage_v, point.readings)
 
 
-def _chained(first: tuple[object, ...] | None, rest: Iterator[tuple[object, ...]]) -> Iterator[tuple[object, ...]]:
-    if first is not None:
-        yield first
-        yield from rest
-
-
-def _history_json(head: dict[str, object], id_name: str, rows: Iterator[tuple[object, ...]]) -> Iterator[bytes]:
-    names = VEHICLE_POINT if id_name == "vehicleId" else METER_POINT
+def _history_json(head: dict[str, object], id_name: str, parts: Iterable[Part]) -> Iterator[bytes]:
+    names, before = VEHICLE_POINT if id_name == "vehicleId" else METER_POINT, b""
     yield orjson.dumps(head)[:-1] + b',"points":['
-    for n, row in enumerate(rows):
-        yield (b"," if n else b"") + orjson.dumps(dict(zip(names, row, strict=True)))
+    for part in filter(None, parts):
+        yield before + orjson.dumps([dict(zip(names, row, strict=True)) for row in part])[1:-1]
+        before = b","
     yield b"]}"
 
 
-def _history_csv(id_name: str, device_id: str, rows: Iterator[tuple[object, ...]]) -> Response:
+def _history_csv(id_name: str, device_id: str, parts: Iterable[Part]) -> Response:
     names = (
         ("at_utc", "kwh_delivered_dc", "soc_pct", "battery_temp_c", "readings")
         if id_name == "vehicleId"
@@ -264,8 +269,8 @@ def _history_csv(id_name: str, device_id: str, rows: Iterator[tuple[object, ...]
 
     def lines() -> Iterator[str]:
         yield csv_line(list(names))
-        for row in rows:
-            yield csv_line(list(row))
+        for part in filter(None, parts):
+            yield "".join(csv_line(list(row)) for row in part)
 
     name = f"{device_id.replace(':', '-')}.csv"
     return Response(lines(), content_type="text/csv; charset=utf-8", headers={"Content-Disposition": f"attachment; filename={name}"})

@@ -28,14 +28,18 @@ from api.plain_http import BODY_BYTES, HEAD_BYTES, Cut, PlainRequest, cut
 ACCEPTS_A_TURN = 64  # new connections taken before those that wait get a turn
 READ_BYTES = 65_536
 SWEEP_EVERY_S = 0.5
-REQUEST_WITHIN_S = 20.0  # from the first byte of a request to its last
+REQUEST_WITHIN_S = 20.0  # from the first byte of a request to its last, and from a new connection to its first request
+NEW_WITHIN_S = 2.0  # where no more connections can be taken: a device sends as soon as it is connected, who does not makes room
 REST_S = 1.0  # a connection that was refused is not listened to meanwhile, so that refusing costs less than serving
 
 
 class Line:
-    """A connection in the loop's care. `waits` is what its request, begun at `begun`, waits for."""
+    """A connection in the loop's care. `waits` is what its request, begun at `begun`, waits for.
 
-    __slots__ = ("begun", "buffer", "conn", "deadline", "ended", "kind", "listening", "rests_until", "waits")
+    `new_since` is when it came, 0 once it was answered (but for 401).
+    """
+
+    __slots__ = ("begun", "buffer", "conn", "deadline", "ended", "kind", "listening", "new_since", "rests_until", "waits")
 
     def __init__(self, conn: TConn, deadline: float) -> None:
         self.conn = conn
@@ -45,6 +49,7 @@ class Line:
         self.kind = ""
         self.deadline = deadline  # when an idle or half-sent request's connection is closed
         self.rests_until = 0.0
+        self.new_since = 0.0
         self.listening = False
         self.ended = False  # the other side has said all it will
 
@@ -79,13 +84,16 @@ class TelemetryWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
                 return
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.nr_conns += 1
-            self._adopt(TConn(self.cfg, client, address, listener.getsockname()))
+            line = self._adopt(TConn(self.cfg, client, address, listener.getsockname()), REQUEST_WITHIN_S)
+            line.new_since = time.monotonic()
 
-    def _adopt(self, conn: TConn) -> None:
+    def _adopt(self, conn: TConn, for_s: float) -> Line:
+        """Take a connection into the loop's care, for so long unless it says something."""
         conn.sock.setblocking(False)
-        line = Line(conn, time.monotonic() + self.cfg.keepalive)
+        line = Line(conn, time.monotonic() + for_s)
         self._lines.add(line)
         self._listen(line)
+        return line
 
     def _listen(self, line: Line) -> None:
         if not line.listening and not line.ended:
@@ -118,7 +126,7 @@ class TelemetryWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
         """A thread is done with a connection: if it stays open, it is the loop's again."""
         mine = self._lanes is not None and not fs.cancelled() and fs.exception() is None and fs.result() is True
         if mine and not conn.is_http2 and not conn.parser.unreader.buf.getvalue():
-            self._adopt(conn)
+            self._adopt(conn, self.cfg.keepalive)
         else:
             super().finish_request(conn, fs)
 
@@ -229,7 +237,9 @@ class TelemetryWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
         except OSError:
             sent = 0
         now = time.monotonic()
-        line.deadline = now + self.cfg.keepalive
+        if made.status != 401:
+            line.new_since = 0.0
+        line.deadline = now + (REQUEST_WITHIN_S if line.new_since else self.cfg.keepalive)
         assert self._lanes is not None
         self._lanes.answered(line.kind, made.status, now - line.begun)
         if sent < len(wire) or last:
@@ -244,8 +254,9 @@ class TelemetryWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
         if self._lanes is None or (now - self._swept < SWEEP_EVERY_S and not force):
             return
         self._swept = now
+        is_full = self.nr_conns >= self.worker_connections
         for line in list(self._lines):
-            if force:
+            if force or (is_full and line.new_since and line.waits is None and now - line.new_since > NEW_WITHIN_S):
                 self._drop(line)
             elif line.waits is not None:
                 self._hurry(line, now)

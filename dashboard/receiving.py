@@ -85,6 +85,13 @@ def server_now() -> datetime:
     return datetime.now(UTC)
 
 
+def _short_of_room(settings: config.Settings) -> Callable[[], str]:
+    """Says nothing where nobody told us where the log is."""
+    if settings.wal_dir is None:
+        return str
+    return Room(settings.wal_dir, settings.least_free_gb, settings.least_free_pct).short
+
+
 def _limits(settings: config.Settings) -> Limits:
     return Limits(
         body_bytes=settings.body_bytes,
@@ -103,10 +110,3 @@ def _gate(settings: config.Settings) -> Gate:
     pace = Pace(settings.key_readings_per_min, settings.key_burst_readings, settings.gateway_readings_per_min)
     url, timeout_s = settings.database_url or "", settings.statement_timeout_s
     return Gate(Ring(lambda: connect(url, "keys", timeout_s), pace).start(), settings.proxies)
-
-
-def _short_of_room(settings: config.Settings) -> Callable[[], str]:
-    """Says nothing where nobody told us where the log is."""
-    if settings.wal_dir is None:
-        return str
-    return Room(settings.wal_dir, settings.least_free_gb, settings.least_free_pct).short

@@ -28,7 +28,8 @@ class Plan:
 
     `readings_per_s` is the pace of all together (0: as fast as answers come); `together`: all sockets at the same instant, as a herd.
     `patience_s` bounds how long Retry-After is obeyed, so that a test sees when the server is back; `timeout_s` is when a device gives an
-    answer up. `each`: stop after so many readings of each device. `key`: the bearer key, if any.
+    answer up. `each`: stop after so many readings of each device. `burst`: so many requests of a socket, one after the other, each time it is its turn.
+    `key`: the bearer key, if any.
     """
 
     url: str
@@ -36,6 +37,7 @@ class Plan:
     devices: int
     readings_per_s: float
     per_request: int = 1
+    burst: int = 1
     together: bool = False
     seconds: float | None = None
     each: int | None = None
@@ -55,8 +57,8 @@ class Plan:
 
     @property
     def period_s(self) -> float:
-        """From one request of a socket to its next."""
-        return self.devices / self.readings_per_s if self.readings_per_s else 0.0
+        """From one turn of a socket to its next."""
+        return self.devices * self.burst / self.readings_per_s if self.readings_per_s else 0.0
 
 
 @dataclass(slots=True)
@@ -206,6 +208,8 @@ class Load:
         while not await self._stopped_by(due) and (self.plan.each is None or sender.n < self.plan.each):
             if not await sender.deliver(self._give_up):
                 break
+            if sender.n % self.plan.burst:
+                continue
             late = time.monotonic() - due
             # Whoever is late does not catch up: the pace is a device's, and a herd keeps to its grid.
             due += period * max(1, -(-late // period)) if period and self.plan.together else max(period, late)

@@ -215,6 +215,19 @@ def test_l7_two_hundred_slow_sockets_of_each_kind_stop_nobody(server: Server) ->
         assert time.monotonic() - started < 20
 
 
+def test_l8_who_says_nothing_makes_room_where_no_more_connections_are_taken(server: Server) -> None:
+    """gunicorn takes 1,000 here."""
+    with contextlib.ExitStack() as held:
+        device = held.enter_context(server.connect())
+        device.sendall(post(van()))
+        assert answer(device)[0] in (200, 201)
+        for _ in range(1_100):
+            held.enter_context(server.connect())
+        assert server.ask(post(van(vehicleId="newcomer")))[0] in (200, 201)
+        device.sendall(post(van()))
+        assert answer(device)[0] in (200, 201)  # who was answered keeps its connection
+
+
 def test_c11_a_commit_that_takes_too_long_is_not_confirmed_and_can_be_sent_again(postgres_url: str, template_database: str) -> None:
     with fresh_database(postgres_url, template_database, "slow commit") as url:
         server = Server(url, VOLTLEDGER_COMMIT_WAIT_S="1", VOLTLEDGER_QUEUE_REQUESTS="100", VOLTLEDGER_COMMITTER_THREADS="1")

@@ -59,27 +59,53 @@ def stream_meter_points(conn: Conn, meter_id: str, start: datetime, end: datetim
         yield MeterPoint(at, to_kwh(milliwh), voltage, readings)
 
 
+def some_vehicle_points(
+    conn: Conn, vehicle_id: str, start: datetime, end: datetime, bucket: Bucket
+) -> tuple[list[VehiclePoint], datetime | None]:
+    """The first of them, and from where to go on; None where these are all. For who must not hold a connection meanwhile."""
+    rows, last = _some(conn, VEHICLE, vehicle_id, start, end, bucket)
+    return [VehiclePoint(at, to_kwh(milliwh), soc, temp, readings) for at, milliwh, readings, soc, temp in rows], last
+
+
+def some_meter_points(
+    conn: Conn, meter_id: str, start: datetime, end: datetime, bucket: Bucket
+) -> tuple[list[MeterPoint], datetime | None]:
+    """The same of a meter."""
+    rows, last = _some(conn, METER, meter_id, start, end, bucket)
+    return [MeterPoint(at, to_kwh(milliwh), voltage, readings) for at, milliwh, readings, voltage in rows], last
+
+
+def _some(conn: Conn, side: Side, device_id: str, start: datetime, end: datetime, bucket: Bucket) -> tuple[list[tuple], datetime | None]:  # type: ignore[type-arg]
+    if bucket == "raw":
+        return _raw_chunk(conn, side, device_id, start, end)
+    return list(_bucketed(conn, side, device_id, start, end, _WIDTH[bucket])), None
+
+
 def _points(conn: Conn, side: Side, device_id: str, start: datetime, end: datetime, bucket: Bucket) -> Iterator[tuple]:  # type: ignore[type-arg]
     return _raw(conn, side, device_id, start, end) if bucket == "raw" else _bucketed(conn, side, device_id, start, end, _WIDTH[bucket])
 
 
 def _raw(conn: Conn, side: Side, device_id: str, start: datetime, end: datetime) -> Iterator[tuple]:  # type: ignore[type-arg]
     """By key in short chunks: one long read would keep the live tables from being cleaned."""
+    after: datetime | None = start
+    while after is not None:
+        rows, after = _raw_chunk(conn, side, device_id, after, end)
+        yield from rows
+
+
+def _raw_chunk(conn: Conn, side: Side, device_id: str, start: datetime, end: datetime) -> tuple[list[tuple], datetime | None]:  # type: ignore[type-arg]
+    """The first readings of (start, end], and the last one's time where there may be more. Ends the transaction."""
     measures = ", ".join(f"{m} / 100.0::float8" for m in side.measures)
     within = Days.of(start, end).readings("recorded_at")
-    while True:
-        rows = conn.execute(
-            f"""SELECT recorded_at, {side.energy}, 1, {measures} FROM {side.history}
-                WHERE {side.key} = %s AND recorded_at > %s AND recorded_at <= %s AND {within} ORDER BY recorded_at LIMIT {_CHUNK}""",
-            (device_id, start, end),
-        ).fetchall()
-        conn.rollback()
-        yield from rows
-        if len(rows) < _CHUNK:
-            return
-        last = rows[-1][0]
-        assert isinstance(last, datetime)
-        start = last
+    rows = conn.execute(
+        f"""SELECT recorded_at, {side.energy}, 1, {measures} FROM {side.history}
+            WHERE {side.key} = %s AND recorded_at > %s AND recorded_at <= %s AND {within} ORDER BY recorded_at LIMIT {_CHUNK}""",
+        (device_id, start, end),
+    ).fetchall()
+    conn.rollback()
+    last = rows[-1][0] if len(rows) == _CHUNK else None
+    assert last is None or isinstance(last, datetime)
+    return rows, last
 
 
 def _bucketed(conn: Conn, side: Side, device_id: str, start: datetime, end: datetime, width: timedelta) -> Iterator[tuple]:  # type: ignore[type-arg]

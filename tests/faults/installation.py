@@ -112,13 +112,19 @@ class Installation:
 
     @property
     def master(self) -> int:
-        """gunicorn's first process."""
-        return self.children("gunicorn")[0]
+        """The first process of the server that takes in readings."""
+        return self.children("dashboard.front")[0]
 
     @property
     def workers(self) -> list[int]:
-        """The web processes."""
+        """The processes that take in readings."""
         return [pid for pid in descendants(self.master) if "gunicorn" in command_of(pid)]
+
+    @property
+    def page_makers(self) -> list[int]:
+        """The processes behind them that make pages and answer the rest of the API."""
+        first, *_ = self.children("dashboard.app:create_pages")
+        return [pid for pid in descendants(first) if "gunicorn" in command_of(pid)]
 
     def get(self, path: str, timeout_s: float = 20.0) -> requests.Response:
         """With the key, directly and never through a proxy."""

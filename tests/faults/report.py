@@ -14,6 +14,8 @@ HEAD = (
     "| code | injected | acked | lost | twice | phantom | unknown | resent, found there | refused | 500s | back after |\n"
     "|---|---|---|---|---|---|---|---|---|---|---|\n"
 )
+LOAD_BEGIN = "<!-- table of load and abuse: written by make test-faults -->"
+LOAD_HEAD = "| code | what came | measured | acked | lost | twice | phantom | refused | 500s |\n|---|---|---|---|---|---|---|---|---|\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,11 @@ class Row:
         numbers = (self.acked, self.lost, self.twice, self.phantom, self.unknown, self.duplicates, self.refused, self.errors_500)
         return f"| {self.code} | {said} | {' | '.join(f'{n:,}' for n in numbers)} | {back} |\n"
 
+    def load_line(self) -> str:
+        """As the table of load and abuse shows it: there what was measured stands by itself."""
+        numbers = (self.acked, self.lost, self.twice, self.phantom, self.refused, self.errors_500)
+        return f"| {self.code} | {self.injected} | {self.note} | {' | '.join(f'{n:,}' for n in numbers)} |\n"
+
 
 def keep(row: Row) -> None:
     """Add a row to the file that FAULTS_REPORT names, if it does; print it for who reads along."""
@@ -50,14 +57,19 @@ def keep(row: Row) -> None:
 
 
 def write(kept: Path, document: Path = DOCUMENT) -> None:
-    """Put the rows into the document, ordered by code."""
+    """Put the rows into the document's two tables, ordered by code."""
     rows = [Row(**json.loads(line)) for line in kept.read_text().splitlines()]
     rows.sort(key=lambda row: (row.code[0], int("".join(c for c in row.code if c.isdigit()) or 0), row.injected))
+    faults, load = [one.line() for one in rows if one.code[0] != "L"], [one.load_line() for one in rows if one.code[0] == "L"]
+    text = _with_table(document.read_text(), BEGIN, HEAD + "".join(faults))
+    document.write_text(_with_table(text, LOAD_BEGIN, LOAD_HEAD + "".join(load)))
+
+
+def _with_table(text: str, begin: str, table: str) -> str:
     made = f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, Python {platform.python_version()}, everything on one machine:"
-    text = document.read_text()
-    before, _, rest = text.partition(BEGIN)
+    before, _, rest = text.partition(begin)
     _, _, after = rest.partition(END)
-    document.write_text(f"{before}{BEGIN}\n{made}\n\n{HEAD}{''.join(row.line() for row in rows)}{END}{after}")
+    return f"{before}{begin}\n{made}\n\n{table}{END}{after}"
 
 
 if __name__ == "__main__":
