@@ -32,11 +32,20 @@ def command(template: str, element_id: str) -> html.Div:
     return html.Div([html.Pre(html.Code(code, id=element_id), tabIndex=0), copy], className="command")
 
 
-def first_use() -> html.Div:
-    """No vehicle yet: the commands that bring the first reading. The page fills by itself when it arrives."""
+def with_a_key() -> html.P:
+    """Where keys are required: what each of the commands needs besides."""
+    head = html.Code("-H 'Authorization: Bearer <key>'")
+    return html.P(
+        ["Keys are required here: add ", head, " to each command, with a key from ", html.A("Admin, Keys", href="/admin/keys"), "."]
+    )
+
+
+def first_use(*, keys: bool = False) -> html.Div:
+    """No vehicle yet: the commands that bring the first reading. The page fills by itself when it arrives. `keys`: they are required."""
     return message(
         "No vehicle has reported yet",
         html.P("Send the first reading and this page fills by itself, without a reload:"),
+        with_a_key() if keys else None,
         command(_READING, "curl-vehicle"),
         html.P("For an efficiency it takes the other side of the cable too: the meter's reading, and which meter feeds the vehicle."),
         command(_METER, "curl-meter"),

@@ -24,7 +24,9 @@ def register(app: Dash, services: Any) -> None:
     settings = services.settings
 
     def page(**query: Any) -> html.Div:
-        return layout(**{**query, "map_tiles_url": settings.map_tiles_url, "silent_after_s": settings.silent_after_s})
+        return layout(
+            **{**query, "map_tiles_url": settings.map_tiles_url, "silent_after_s": settings.silent_after_s, "keys": settings.require_keys}
+        )
 
     dash.register_page("fleet", path="/", title="Fleet · Voltledger", layout=page)
     _in_the_browser(app)
@@ -67,6 +69,7 @@ def layout(
     vehicle: str | None = None,
     map_tiles_url: str | None = None,
     silent_after_s: int = 900,
+    keys: bool = False,
     **_: Any,
 ) -> html.Div:
     """The page with the filter of its address. Everything live is filled by the browser."""
@@ -78,7 +81,7 @@ def layout(
             dcc.Store(id="fleet-filtered"),
             html.H1("Fleet", className="visually-hidden"),
             html.Div(away(), className="when-away"),
-            html.Div(first_use(), className="when-empty"),
+            html.Div(first_use(keys=keys), className="when-empty"),
             html.Div(
                 [
                     _figures(fmt.age(timedelta(seconds=silent_after_s))),
