@@ -43,6 +43,7 @@ from api.people import routes as people
 from api.people.door import Door
 from api.services import Services
 from api.specification import SpecifiedApi
+from api.strict_json import StrictJson
 from api.watching.requests import RequestTimes, Timed
 
 log = structlog.get_logger()
@@ -65,6 +66,7 @@ def create(services: Services) -> OpenAPI:
         validation_error_callback=_invalid_parameters,
         static_folder=None,
     )
+    app.json = StrictJson(app)
     for room in (
         telemetry,
         fleet,
@@ -127,7 +129,7 @@ def _ask_who(app: OpenAPI, gate: Gate, door: Door | None) -> None:
     def refuse_strangers() -> None:
         path = rights.place(request.url_rule.rule if request.url_rule else None, request.path)
         right = rights.needed(request.method, path)
-        if right is None or gate.ring is None or (request.method == "POST" and request.path in ROUTES):
+        if right is None or gate.ring is None or (request.method == "POST" and path in ROUTES):
             return
         if door and "Authorization" not in request.headers:
             door.admit(roles.needed(request.method, path))

@@ -25,14 +25,14 @@ class FastLane:
         """One request."""
         if environ["REQUEST_METHOD"] != "POST" or environ["PATH_INFO"] not in ROUTES:
             return self._rest(environ, start_response)
-        made = take(self._intake, environ)
+        made = take(self._intake, environ["PATH_INFO"], environ)
         start_response(STATUS_LINES[made.status], [*made.headers, ("Content-Length", str(len(made.body)))])
         return [made.body]
 
 
-def take(intake: Intake, environ: dict[str, Any]) -> Answer:
-    """The intake's answer to a request in WSGI's form."""
-    return intake.take(environ["PATH_INFO"], head(environ), lambda most: get_input_stream(environ).read(most), shown(environ))
+def take(intake: Intake, route: str, environ: dict[str, Any]) -> Answer:
+    """The intake's answer to a request in WSGI's form for one of its routes, which may be written otherwise in the request."""
+    return intake.take(route, head(environ), lambda most: get_input_stream(environ).read(most), shown(environ))
 
 
 def shown(environ: dict[str, Any]) -> Presented:

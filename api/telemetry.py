@@ -17,7 +17,7 @@ def register(app: OpenAPI, services: Services) -> None:
     """POST /v1/telemetry/{vehicle,meter,batch}."""
 
     def post() -> Response:
-        return as_response(fast_lane.take(services.intake, request.environ))
+        return as_response(fast_lane.take(services.intake, request.url_rule.rule if request.url_rule else request.path, request.environ))
 
     @app.post(
         "/v1/telemetry/vehicle",

@@ -101,7 +101,7 @@ def _structure(one: Sent, chance: Random) -> Sent:
     """A value in the JSON replaced, removed, renamed or repeated; bytes where it is none."""
     try:
         value = json.loads(one.body)
-    except ValueError:
+    except (ValueError, RecursionError):  # it may be deeply nested already
         return _bytes(one, chance)
     try:
         return replace(one, body=json.dumps(_changed(value, chance)).encode("utf-8", "surrogatepass"))

@@ -113,3 +113,16 @@ def test_v13_a_path_for_an_id_is_refused(client: FlaskClient, device: str) -> No
     got = client.get(f"/v1/vehicles/{device}/history?format=csv")
     assert (got.status_code in (404, 422), got.mimetype) == (True, "application/problem+json")
     assert "X-A" not in got.headers
+
+
+@pytest.mark.parametrize("body", ["[" * 100_000, '{"meterId":' * 30_000, '{"plainLow": NaN}', '{"plainLow": 1e999}', '{"name": "\\ud800"}'])
+def test_v1_v3_v4_a_body_that_is_no_json_or_is_deep_is_refused_on_every_route(client: FlaskClient, body: str) -> None:
+    for path in ("/v1/mappings/van-0", "/v1/vehicles/van-0", "/v1/sites/s"):
+        got = client.put(path, data=body, content_type="application/json")
+        assert (400 <= got.status_code < 500, got.mimetype) == (True, "application/problem+json"), (path, got.status_code)
+
+
+def test_v15_a_telemetry_route_with_more_slashes_is_that_route(client: FlaskClient) -> None:
+    """Flask takes them for one; found by the mutations."""
+    for path in ("//v1/telemetry/vehicle", "///v1///telemetry/vehicle", "/v1//telemetry/batch"):
+        assert client.post(path, json=van(vehicleId="slashes")).status_code < 500

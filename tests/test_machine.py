@@ -28,8 +28,9 @@ def test_a_containers_limit_counts_where_it_is_one(tmp_path: Path, limit: str | 
 def test_the_setting_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: int | None, expected: int) -> None:
     asked: list[int] = []
 
-    def no_server(_: Path, *, shared_buffers_mb: int) -> None:
+    def no_server(_: Path, *, shared_buffers_mb: int, ballast_mb: int) -> None:
         asked.append(shared_buffers_mb)
+        assert ballast_mb == settings.ballast_mb
         raise EmbeddedPostgresError("not in this test")
 
     monkeypatch.setattr(main, "EmbeddedPostgres", no_server)

@@ -235,7 +235,7 @@ def cookies(answer: Any) -> dict[str, str]:
 
 def test_s6_the_cookie_is_for_this_host_alone_and_no_script_reads_it(world: Peopled) -> None:
     form = {"email": world.add(), "password": PASSWORD}
-    secure = cookies(world.client().post("/log-in", data=form, headers=NAVIGATE, base_url="https://volts.example.org"))
+    secure = cookies(world.client().post("/log-in", data=form, headers=NAVIGATE, base_url="https://volts.internal"))
     assert set(secure) == {"__Host-voltledger", "_csrf_token"}
     assert all(word in secure["__Host-voltledger"] for word in ("; secure", "; httponly", "; path=/", "; samesite=lax"))
     assert "domain" not in secure["__Host-voltledger"]
@@ -429,7 +429,7 @@ def test_s6_unencrypted_from_elsewhere_nobody_logs_in(world: Peopled, monkeypatc
     refused = world.client().post("/log-in", data=form, headers=NAVIGATE)
     assert refused.status_code == 403
     assert "https://" in refused.text
-    assert world.client().post("/log-in", data=form, headers=NAVIGATE, base_url="https://volts.example.org").status_code == 303
+    assert world.client().post("/log-in", data=form, headers=NAVIGATE, base_url="https://volts.internal").status_code == 303
 
 
 OUTSIDE = [

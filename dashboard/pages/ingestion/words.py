@@ -29,6 +29,7 @@ MEND = {
     "commit_timeout": "The database took too long to store them. Devices come again by themselves; if it lasts, look at the database's disk.",
     "database_unavailable": "The database could not be reached. Devices come again by themselves.",
     "storage_full": "The database is out of space. See Operations, When the disk gets small.",
+    "partition_missing": "The day of these readings has no table and none could be made: something holds the history locked. Devices come again by themselves; if it lasts, the log says what holds it.",
     "too_many_old_days": "Readings of more days of the past than may be opened in an hour: a device's clock is wrong, or old data should be imported instead.",
     "refused_by_database": "The database refused them, which should not happen: the log of the web process says why.",
     "internal": "A fault of this server: the log of the web process says why.",
