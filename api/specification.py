@@ -17,7 +17,10 @@ _ALWAYS = {
     403: "This key may not",
     404: "There is no such thing",
     405: "Not with this method",
+    414: "The address is longer than the server reads",
+    421: "By a name that is not this server's",
     429: "Too fast, or too many at once",
+    431: "The headers are longer than the server reads",
     503: "Not now; nothing is confirmed, send the same again",
 }
 _WITH_BODY = {

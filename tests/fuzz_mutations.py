@@ -72,9 +72,13 @@ def right_ones(callback: dict[str, Any]) -> list[Sent]:
     ]
 
 
+_GROWS_FROM = 200_000  # bytes; fifty times that is twice what the server takes
+
+
 def mutated(one: Sent, chance: Random) -> Sent:
     """One to four changes."""
     for _ in range(chance.randint(1, 4)):
+        one = replace(one, body=one.body[:_GROWS_FROM])  # a list that is repeated again and again fills the memory
         one = chance.choice((_bytes, _bytes, _structure, _structure, _structure, _headers, _path, _gzip))(one, chance)
     return one
 

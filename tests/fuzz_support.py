@@ -10,9 +10,15 @@ SECONDS = float(os.environ.get("FUZZ_SECONDS", "60"))
 MOST_SECONDS = SECONDS * 1.5 + 240
 
 
+# `make test` judges a change by the same requests as the one before it; looking for new ones is what `make fuzz` is for.
+_SAME = 20_261_124
+
+
 def seed() -> int:
-    """FUZZ_SEED, else another one each time."""
-    return int(os.environ.get("FUZZ_SEED", "0")) or random.SystemRandom().randrange(1, 2**31)
+    """FUZZ_SEED, else another one each time where FUZZ_SECONDS asks for a search."""
+    if given := int(os.environ.get("FUZZ_SEED", "0")):
+        return given
+    return random.SystemRandom().randrange(1, 2**31) if "FUZZ_SECONDS" in os.environ else _SAME
 
 
 class Until:
