@@ -1,6 +1,7 @@
 """The composition root: the only file that knows the API and the pages."""
 
 import atexit
+import os
 import threading
 from dataclasses import replace
 from datetime import timedelta
@@ -37,6 +38,7 @@ from edge.proxies import behind
 from edge.relay import Relayed
 from edge.same_site import SameSite
 
+_PAGES_NICE = 5  # a page may wait for a reading, and no reading for a page
 _PAGES = (fleet, vehicle, chargers, charger, alerts, alert_rules, reports, ingestion, admin)
 
 
@@ -47,6 +49,7 @@ def create_app(settings: config.Settings | None = None) -> Any:
 
 def create_pages() -> Any:
     """The same without the readings: for a process to which `dashboard.front` hands on what is not its own."""
+    os.nice(_PAGES_NICE)
     server = create_app(config.load().model_copy(update={"committer_threads": 1}))
     server.wsgi_app = Relayed(server.wsgi_app, server.extensions[EXPOSITION].text)
     del server.extensions[LANES]
