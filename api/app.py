@@ -42,8 +42,8 @@ from api.people import roles
 from api.people import routes as people
 from api.people.door import Door
 from api.services import Services
+from api.shallow_json import ShallowJson
 from api.specification import SpecifiedApi
-from api.strict_json import StrictJson
 from api.watching.requests import RequestTimes, Timed
 
 log = structlog.get_logger()
@@ -66,7 +66,7 @@ def create(services: Services) -> OpenAPI:
         validation_error_callback=_invalid_parameters,
         static_folder=None,
     )
-    app.json = StrictJson(app)
+    app.json = ShallowJson(app)
     for room in (
         telemetry,
         fleet,
