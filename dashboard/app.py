@@ -1,4 +1,4 @@
-"""The composition root: the only file that knows the API and the pages."""
+"""The composition root of the pages: the only file that knows them and the API. The process that takes in readings has its own, `dashboard.front`."""
 
 import atexit
 import os
